@@ -1,0 +1,44 @@
+"""gunicorn's settings, each with its reason. `gunicorn wsgi:app` finds this file by itself.
+
+Source: gunicorn's manual, "Settings". Overridden by GUNICORN_CMD_ARGS and by the command line.
+"""
+
+import os
+from pathlib import Path
+
+# A platform that sets PORT routes to it from outside, on Railway over IPv6 only. Without PORT this is somebody's own
+# machine, where nobody else has business with the server.
+_port = os.environ.get("PORT")
+_everywhere = "[::]" if Path("/proc/net/if_inet6").exists() else "0.0.0.0"
+bind = f"{_everywhere}:{_port}" if _port else "127.0.0.1:8000"
+
+# Waiting for Scenext takes a thread and almost nothing else; idle threads cost next to nothing. Calls of Scenext are
+# capped below this number (SCENEXT_UPSTREAM_SLOTS, 120), so that there is always a thread for everything else.
+worker_class = "gthread"
+threads = 128
+
+# Heroku sets WEB_CONCURRENCY by the size of the dyno; elsewhere two, for a second core and for `kill -9`.
+workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
+
+# Loads the application once, before the fork: quicker starts, shared memory, and a bad configuration ends the start.
+preload_app = True
+
+# Seconds. Heroku's router keeps its connections for 90 s; the side that closes first must be the router, because no
+# router repeats a POST that met a closed connection.
+keepalive = 95
+
+# Seconds. Platforms kill 30 s after SIGTERM; a call lasts at most SCENEXT_TIMEOUT (20) and ends before that.
+graceful_timeout = 25
+
+# Seconds without a sign of life from a worker. Not a limit for requests: a gthread worker gives signs while they wait.
+timeout = 30
+
+# Recycling workers hides leaks, and there is none to hide.
+max_requests = 0
+
+# The control socket would be written below $HOME, which is read-only or missing on some hosts.
+control_socket_disable = True
+
+# On stdout, beside the service's own lines. No query string, no referer, no header of the caller: they may hold keys.
+accesslog = "-"
+access_log_format = "%(t)s access %(m)s %(U)s %(s)s %(B)s bytes %(M)s ms request_id=%({x-request-id}o)s"

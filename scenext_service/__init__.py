@@ -1,0 +1,75 @@
+"""A Flask service that speaks MCP over plain HTTP and answers with the Scenext API. `create_app` wires it."""
+
+import logging
+import os
+
+from flask import Flask, Response, jsonify
+from requests.adapters import BaseAdapter
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from . import config as configuration
+from . import credentials, definitions, health, logs, mcp, tools
+from .config import Config
+from .sandbox import Sandbox
+from .scenext import Scenext
+from .version import VERSION
+
+__all__ = ["create_app"]
+
+log = logging.getLogger(__name__)
+
+
+def create_app(config: Config | None = None, adapter: BaseAdapter | None = None) -> Flask:
+    """Make the application; the configuration comes from the environment where it is left out.
+
+    `adapter` replaces the transport under the Scenext client. Raises config.ConfigError.
+    """
+    config = config or configuration.from_env(os.environ)
+    logs.configure(config.log_level)
+    _warn(config)
+    scenext = Scenext(config, adapter or (Sandbox() if config.sandbox else None))
+    server = mcp.Server(
+        info={"name": "scenext_service", "title": "Scenext", "version": VERSION},
+        instructions=definitions.INSTRUCTIONS,
+        tools=tools.registry(config, scenext),
+    )
+    origins = mcp.Origins(config.allowed_origins, own=config.public)
+    app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False  # `//mcp` is not found, rather than redirected to
+    app.register_blueprint(mcp.create_blueprint(server, origins, config.max_body))
+    app.register_blueprint(health.create_blueprint(config.sandbox))
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _internal_error)
+    return app
+
+
+def _warn(config: Config) -> None:
+    """Say at the start what an operator must not be surprised by."""
+    if config.sandbox:
+        log.warning("SCENEXT_SANDBOX is on: no call reaches Scenext, jobs and videos are made up")
+    if config.api_key in (None, credentials.PLACEHOLDER):
+        if config.access_token:
+            log.warning("SCENEXT_ACCESS_TOKEN has no effect: there is no SCENEXT_API_KEY to lend")
+    elif config.access_token:
+        log.warning("SCENEXT_API_KEY is lent to every caller who presents SCENEXT_ACCESS_TOKEN")
+    else:
+        log.warning(
+            "SCENEXT_API_KEY is lent to every caller who brings no key: whoever reaches this server spends its points;"
+            " set SCENEXT_ACCESS_TOKEN to ask for a token"
+        )
+
+
+def _http_error(error: HTTPException) -> Response:
+    """Answer whatever Flask refuses in JSON: `{"error": "not_found"}`. OAuth clients parse the body of a 404."""
+    response = jsonify(error=error.name.lower().replace(" ", "_"))
+    response.status_code = error.code or 500
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    return response
+
+
+def _internal_error(error: Exception) -> Response:
+    log.error("unhandled", exc_info=error)
+    response = jsonify(error="internal_error")
+    response.status_code = 500
+    return response

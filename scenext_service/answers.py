@@ -1,0 +1,89 @@
+"""What an answer of the Scenext API means: its `data` object, or one class of `failures`.
+
+Source: Scenext's API reference. It names neither the field that holds an error message nor the statuses of errors, so
+every reading of both is tolerated.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import orjson
+
+from . import failures
+from .text import one_line
+
+MAX_MESSAGE = 500  # characters of a message that are shown
+
+# What a status means; one that is not named here goes by its hundreds, else it is unexpected.
+STATUS: Mapping[int, type[failures.Answered]] = {
+    401: failures.KeyRefused,
+    402: failures.OutOfCredit,
+    403: failures.KeyRefused,
+    404: failures.NotFound,
+    429: failures.RateLimited,
+}
+STATUS_HUNDREDS: Mapping[int, type[failures.Answered]] = {3: failures.Redirected, 5: failures.ServerFault}
+
+_ASSETS = r"(?:points?|credits?|balance|funds)"
+_CREDIT = re.compile(
+    rf"积分|点数|余额|(?:insufficient|not enough|no more|out of)\b.{{0,20}}\b{_ASSETS}\b"
+    rf"|\b{_ASSETS}\b.{{0,20}}\b(?:insufficient|not enough|exhausted|too low)",
+    re.IGNORECASE,
+)
+_MESSAGE_FIELDS = ("message", "msg", "error", "error_message", "detail", "details", "reason", "data")
+
+
+def data(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    """Return the `data` object of a success, unchanged. Raises Answered."""
+    answer = _decode(body)
+    if not 200 <= status < 300:
+        raise _failure(status, headers, _message(answer) if isinstance(answer, dict) else "")
+    if not body.strip():
+        raise failures.BadAnswer(status, "empty")
+    if answer is None:
+        raise failures.BadAnswer(status, "not JSON")
+    if not isinstance(answer, dict):
+        raise failures.BadAnswer(status, "not a JSON object")
+    if answer.get("status") != "success":
+        message = _message(answer) or one_line(orjson.dumps(answer).decode(), MAX_MESSAGE)
+        raise (failures.OutOfCredit if _CREDIT.search(message) else failures.Rejected)(status, message)
+    found = answer.get("data")
+    if not isinstance(found, dict):
+        raise failures.BadAnswer(status, 'without a "data" object')
+    return found
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except ValueError:
+        return None
+
+
+def _failure(status: int, headers: Mapping[str, str], message: str) -> failures.Answered:
+    kind = STATUS.get(status) or STATUS_HUNDREDS.get(status // 100, failures.UnexpectedStatus)
+    if status in (400, 403) and _CREDIT.search(message):
+        kind = failures.OutOfCredit
+    return kind(status, message, _retry_after(headers.get("Retry-After", "")))
+
+
+def _message(value: Any) -> str:
+    """Return the first message in an answer, under whatever name; empty where there is none."""
+    if isinstance(value, str):
+        return one_line(value, MAX_MESSAGE)
+    if not isinstance(value, dict):
+        return ""
+    return next((text for name in _MESSAGE_FIELDS if (text := _message(value.get(name)))), "")
+
+
+def _retry_after(value: str) -> int | None:
+    """Return the seconds of a Retry-After header, which is a number or a date; None where it is neither."""
+    if value.isascii() and value.isdigit() and len(value) < 10:
+        return int(value)
+    try:
+        return max(0, round(parsedate_to_datetime(value).timestamp() - time.time()))
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,123 @@
+"""The configuration: read once from the environment, and never changed.
+
+The README's table lists the variables; a test compares it with this module.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+QUALITIES = ("h", "m", "l")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+# Seconds. Below gunicorn's graceful_timeout, so that a restart lets every call end, and below the 30 s to the first
+# byte that platforms allow.
+MAX_TIMEOUT = 24.0
+
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+class ConfigError(Exception):
+    """A variable that this service cannot start with; the message names it and says what is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What an operator can decide. `repr` hides the secrets."""
+
+    api_base_url: str = "https://api.scenext.cn/api"
+    api_key: str | None = field(default=None, repr=False)  # lent to callers who bring none
+    access_token: str | None = field(default=None, repr=False)  # what a caller must present to be lent it
+    default_quality: str = "m"
+    log_level: str = "INFO"
+    allowed_origins: frozenset[str] = frozenset()  # whole origins, or "*"
+    timeout: float = 20.0  # seconds, for one call of the API from connect to the last byte
+    upstream_slots: int = 120  # calls of the API at the same time, in one process
+    sandbox: bool = False
+    public: bool = False  # reached by others than this machine: a platform set PORT
+    max_body: int = 8 * 1024 * 1024  # bytes of a request; images travel in `gen_video` as Base64
+
+
+def from_env(environ: Mapping[str, str]) -> Config:
+    """Read the configuration from environment variables; blank means unset. Raises ConfigError."""
+    env = {name: value.strip() for name, value in environ.items() if value.strip()}
+    default = Config()
+    return Config(
+        api_base_url=_base_url(env, default.api_base_url),
+        api_key=_secret(env, "SCENEXT_API_KEY"),
+        access_token=_secret(env, "SCENEXT_ACCESS_TOKEN"),
+        default_quality=_choice(env, "SCENEXT_DEFAULT_QUALITY", QUALITIES, default.default_quality),
+        log_level=_choice(env, "SCENEXT_LOG_LEVEL", LOG_LEVELS, default.log_level),
+        allowed_origins=_origins(env),
+        timeout=_number(env, "SCENEXT_TIMEOUT", default.timeout, MAX_TIMEOUT),
+        upstream_slots=int(_number(env, "SCENEXT_UPSTREAM_SLOTS", default.upstream_slots, 10_000, whole=True)),
+        sandbox=_switch(env, "SCENEXT_SANDBOX"),
+        public="PORT" in env,
+    )
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...], default: str) -> str:
+    given = env.get(name, default)
+    for choice in choices:
+        if given.lower() == choice.lower():
+            return choice
+    raise ConfigError(f"{name} must be one of {', '.join(choices)}; it is {given!r}")
+
+
+def _number(env: Mapping[str, str], name: str, default: float, most: float, *, whole: bool = False) -> float:
+    given = env.get(name)
+    if given is None:
+        return default
+    try:
+        number = int(given) if whole else float(given)
+    except ValueError:
+        number = -1
+    # Written so that NaN fails too.
+    if 0 < number <= most:
+        return number
+    kind = "a whole number" if whole else "a number of seconds"
+    raise ConfigError(f"{name} must be {kind} above 0 and at most {most:g}; it is {given!r}")
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool:
+    given = env.get(name, "0")
+    try:
+        return _SWITCH[given.lower()]
+    except KeyError:
+        raise ConfigError(f"{name} must be 1 or 0; it is {given!r}") from None
+
+
+def _secret(env: Mapping[str, str], name: str) -> str | None:
+    given = env.get(name)
+    if given is None or is_key(given):
+        return given
+    raise ConfigError(f"{name} must be a single word of printable ASCII without commas")  # its value stays unsaid
+
+
+def is_key(text: str) -> bool:
+    """Tell whether a text can be one key: visible ASCII, and no comma, with which WSGI joins repeated headers."""
+    return text.isascii() and text.isprintable() and not any(char in text for char in " ,")
+
+
+def _base_url(env: Mapping[str, str], default: str) -> str:
+    given = env.get("SCENEXT_API_BASE_URL", default)
+    try:
+        parts = urlsplit(given)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and given.isascii()
+    except ValueError:
+        valid = False
+    if not valid or parts.query or parts.fragment or "@" in parts.netloc or any(char.isspace() for char in given):
+        raise ConfigError("SCENEXT_API_BASE_URL must be an http or https URL without user, query and fragment")
+    return given.rstrip("/")
+
+
+def _origins(env: Mapping[str, str]) -> frozenset[str]:
+    origins = env.get("SCENEXT_ALLOWED_ORIGINS", "").replace(",", " ").split()
+    for origin in origins:
+        parts = urlsplit(origin)
+        if origin != "*" and (not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}"):
+            raise ConfigError(
+                "SCENEXT_ALLOWED_ORIGINS must list whole origins, as https://app.example.com, or be *;"
+                f" {origin!r} is none"
+            )
+    return frozenset(origins)

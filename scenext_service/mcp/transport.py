@@ -1,0 +1,171 @@
+"""The MCP endpoint over HTTP, as a Flask blueprint: what is refused before a message is read, and how it is answered.
+
+Source: MCP 2026-07-28, basic/transports/streamable-http "Security & Endpoint" and "Sending Messages"; 2025-11-25,
+basic/transports; Fetch, "CORS protocol".
+"""
+
+import logging
+import re
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, request
+from flask.blueprints import BlueprintSetupState
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.routing import Rule
+
+from .dispatch import Answer, Dispatcher
+from .eras import Headers
+from .jsonrpc import INVALID_REQUEST, PARSE_ERROR, RpcError, error
+from .registry import Caller
+from .server import Server
+
+log = logging.getLogger(__name__)
+
+PATHS = ("/mcp", "/mcp/")  # both, without a redirect: clients lose their Authorization on one
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+_ALLOW = "POST, OPTIONS"
+_CORS = {
+    "Access-Control-Allow-Methods": _ALLOW,
+    "Access-Control-Allow-Headers": "Authorization, X-API-Key, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method,"
+    " Mcp-Name, Mcp-Session-Id, Last-Event-ID, traceparent, tracestate",
+    "Access-Control-Expose-Headers": "X-Request-ID",
+    "Access-Control-Max-Age": "86400",  # seconds
+    "Vary": "Origin",
+}
+
+
+class _Refused(Exception):
+    """A request that is answered without a look at any message in it."""
+
+    def __init__(self, status: int, message: str, code: int = INVALID_REQUEST) -> None:
+        super().__init__(message)
+        self.answer = Answer(status, error(None, RpcError(code, message)))
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Which web pages may call. `allowed` holds whole origins, as `https://app.example.com`; `*` allows every one.
+
+    `own` also accepts an origin that names the host that the request names. It is for servers that the public reaches
+    under their own name: on a loopback server it would let DNS rebinding through, where both names are the attacker's.
+    """
+
+    allowed: frozenset[str] = frozenset()
+    own: bool = False
+
+    def accept(self, origin: str, host: str) -> bool:
+        """Tell whether a page of this origin may call the server that it reached as `host`."""
+        if origin in self.allowed or "*" in self.allowed:
+            return True
+        try:
+            parts = urlsplit(origin)
+            name = parts.hostname
+        except ValueError:
+            return False
+        if parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}" or "@" in origin:
+            return False
+        return name in _LOOPBACK or (self.own and parts.netloc.lower() == host.lower())
+
+
+def create_blueprint(server: Server, origins: Origins, max_body: int) -> Blueprint:
+    """Make the blueprint that serves `server`; a body of more than `max_body` bytes is refused."""
+    blueprint = Blueprint("mcp", __name__)
+    dispatcher = Dispatcher(server)
+
+    @blueprint.endpoint("mcp")
+    def endpoint() -> Response:
+        started = time.perf_counter()
+        environ = request.environ
+        fields: dict[str, Any] = {"request_id": _request_id(environ)}
+        origin = environ.get("HTTP_ORIGIN")
+        allowed = origin is None or origins.accept(origin, environ.get("HTTP_HOST", ""))
+        try:
+            _check_headers(environ, allowed)
+            if environ["REQUEST_METHOD"] == "OPTIONS":
+                answer = Answer(204, None)
+            else:
+                answer = dispatcher.handle(_body(max_body), _mcp_headers(environ), _caller(environ, fields))
+        except _Refused as refusal:
+            answer = refusal.answer
+        fields["status"] = answer.status
+        fields["ms"] = round((time.perf_counter() - started) * 1000, 1)
+        log.info("call", extra={"fields": fields})
+        return _response(answer, fields["request_id"], origin if allowed else None)
+
+    def add_rules(state: BlueprintSetupState) -> None:
+        # Rules without methods: the view answers every method, so that a 405 has its Allow and its CORS headers.
+        for path in PATHS:
+            state.app.url_map.add(Rule(path, endpoint="mcp"))
+
+    blueprint.record_once(add_rules)
+    return blueprint
+
+
+def _check_headers(environ: dict[str, Any], origin_allowed: bool) -> None:
+    """Raise _Refused for what the request line and the headers alone rule out."""
+    if not origin_allowed:
+        raise _Refused(403, "Forbidden: pages of this Origin may not call this server; see SCENEXT_ALLOWED_ORIGINS")
+    method = environ["REQUEST_METHOD"]
+    if method == "OPTIONS":
+        return
+    if method != "POST":
+        raise _Refused(405, "Method Not Allowed: this server has no sessions and no streams; send each message by POST")
+    media_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise _Refused(415, "Unsupported Media Type: send the message with Content-Type: application/json")
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
+        raise _Refused(415, "Unsupported Media Type: send the message without Content-Encoding")
+
+
+def _body(limit: int) -> bytes:
+    """Read the request's body. Raises _Refused where it is too large, cut short or wrongly chunked."""
+    # Per request, because the application's other paths read no body.
+    request.max_content_length = limit
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise _Refused(413, f"Content Too Large: the limit is {limit} bytes") from None
+    except Exception:
+        # Each WSGI server has exceptions of its own for a body that does not arrive as announced.
+        log.info("unreadable body", exc_info=True)
+        raise _Refused(400, "Parse error: the body could not be read to its end", PARSE_ERROR) from None
+
+
+def _mcp_headers(environ: dict[str, Any]) -> Headers:
+    get = environ.get
+    return Headers(
+        get("HTTP_MCP_PROTOCOL_VERSION"), get("HTTP_MCP_METHOD"), get("HTTP_MCP_NAME"), get("HTTP_TRACEPARENT")
+    )
+
+
+def _caller(environ: dict[str, Any], fields: dict[str, Any]) -> Caller:
+    get = environ.get
+    return Caller(get("HTTP_AUTHORIZATION"), get("HTTP_X_API_KEY"), time.monotonic(), fields)
+
+
+def _request_id(environ: dict[str, Any]) -> str:
+    """Return the caller's X-Request-ID where it is a plain word, else a new one."""
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _response(answer: Answer, request_id: str, origin: str | None) -> Response:
+    """Write the answer; with `origin`, so that a page of that origin may read it."""
+    response = Response(answer.body, answer.status, content_type="application/json")
+    headers = response.headers
+    if answer.body is None:
+        del headers["Content-Type"]
+    headers["X-Request-ID"] = request_id
+    if answer.status == 405:
+        headers["Allow"] = _ALLOW
+    if origin is not None:
+        headers["Access-Control-Allow-Origin"] = origin
+        headers.update(_CORS)
+    return response

@@ -1,0 +1,108 @@
+"""A job's `data` as a text for people: state, links as Markdown, and what to do next.
+
+The data itself goes to the caller unchanged beside it. Nothing in it is relied on here: `result` may be an object, a
+list or missing, and any field may hold anything.
+
+Source: Scenext's API reference, "Get status" and "Webhook".
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from .text import one_line
+
+MAX_FRAMES = 20  # shown, the newest; the data has all
+MAX_LINES = 10  # of one kind: videos, points, reasons
+MAX_TEXT = 500  # characters of a reason or another value
+MAX_LABEL = 60  # characters of a frame's id
+
+ASK_AGAIN = (
+    "Next: ask again in 30 seconds with the same task_id, until COMPLETED or FAILED; a video takes 10 to 20 minutes. Do"
+    " not start another job.\n下一步：30 秒后用同一个 task_id 再次查询，直到 COMPLETED 或 FAILED；"
+    "生成一般需要 10 到 20 分钟。请勿重新创建任务。"
+)
+_COMPLETED = (
+    "Next: show the user the video as a Markdown link. The links are signed and expire; query again for fresh ones."
+    "\n下一步：请用 Markdown 链接把视频展示给用户。链接带有签名并会过期，过期后再次查询即可获得新链接。"
+)
+_NO_VIDEO = (
+    "Next: the job is done, but its answer has no video link. Show the user the data above.\n"
+    "下一步：任务已完成，但结果中没有视频链接。请把上面的数据展示给用户。"
+)
+_FAILED = (
+    "Next: tell the user the reason. A new job is charged again, so start one only if the user asks for it.\n"
+    "下一步：请把失败原因告知用户。重新创建任务会再次扣费，请在用户要求时才重新创建。"
+)
+_STATES = {"IN_PROGRESS": "生成中", "COMPLETED": "已完成", "FAILED": "失败"}
+
+_POINTS = re.compile(r"point|credit|consum|cost", re.IGNORECASE)
+_PICTURE = re.compile(r"image|picture|cover|poster|thumb|frame", re.IGNORECASE)
+_REASON = re.compile(r"error|reason|message", re.IGNORECASE)
+# Characters that would end or change a Markdown link.
+_ESCAPES = {ord(char): f"%{ord(char):02X}" for char in ' "<>()[]\\`|^{}'}
+
+
+def job(data: dict[str, Any]) -> str:
+    """Return the text for a job's `data`."""
+    status = one_line(str(data.get("status", "unknown")), MAX_LABEL)
+    state = _STATES.get(status)
+    result = list(_leaves(data.get("result")))
+    rest = list(_leaves({key: value for key, value in data.items() if key not in ("progress", "result")}))
+    videos = [url for name, value in result if not _PICTURE.search(name) and (url := _url(value))]
+    lines = [f"Status / 状态: {status}" + (f" ({state})" if state else "")]
+    lines += [f"Video / 视频: [Watch the video / 观看视频]({url})" for url in videos[:MAX_LINES]]
+    lines += _frames(data.get("progress"))
+    points = [f"Points / 积分: {name} = {_value(value)}" for name, value in rest + result if _POINTS.search(name)]
+    lines += points[:MAX_LINES]
+    if status == "FAILED":
+        reasons = [_value(value) for name, value in result + rest if not name or _REASON.search(name)]
+        lines += [f"Reason / 原因: {reason}" for reason in reasons[:MAX_LINES]]
+        lines.append(_FAILED)
+    elif status == "COMPLETED":
+        lines.append(_COMPLETED if videos else _NO_VIDEO)
+    else:
+        lines.append(ASK_AGAIN)
+    return "\n".join(lines)
+
+
+def _frames(progress: Any) -> list[str]:
+    frames = [frame for frame in progress if isinstance(frame, dict)] if isinstance(progress, list) else []
+    lines = [f"Frames / 画面: {len(frames)}"]
+    if len(frames) > MAX_FRAMES:
+        lines.append(f"(The newest {MAX_FRAMES} of them; the data has all. / 仅显示最新 {MAX_FRAMES} 张，其余见数据。)")
+    for frame in frames[-MAX_FRAMES:]:
+        url = _url(frame.get("image"))
+        label = re.sub(r"[\[\]\\`<>!()]", "", one_line(str(frame.get("id")), MAX_LABEL))
+        lines.append(f"![{label}]({url})" if url else label)
+    return lines
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield `(name, value)` for each plain value in nested objects and lists; a list's items have the list's name."""
+    stack = [(name, value)]
+    while stack:
+        name, value = stack.pop()
+        if isinstance(value, dict):
+            stack += [(str(key), item) for key, item in reversed(value.items())]
+        elif isinstance(value, list):
+            stack += [(name, item) for item in reversed(value)]
+        elif value is not None:
+            yield name, value
+
+
+def _value(value: Any) -> str:
+    return one_line(str(value), MAX_TEXT)
+
+
+def _url(value: Any) -> str | None:
+    """Return a web address fit for a Markdown link; None for anything else, such as `javascript:`."""
+    if not isinstance(value, str):
+        return None
+    text = "".join(char for char in value if char.isprintable()).strip()
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return None
+    return text.translate(_ESCAPES) if parts.scheme in ("http", "https") and parts.netloc else None

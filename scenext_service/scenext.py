@@ -1,0 +1,173 @@
+"""The client of the Scenext API: two calls, one deadline each, every failure one class of `failures`.
+
+Source: Scenext's API reference, "Get status" and "Generate video".
+"""
+
+import re
+import threading
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import orjson
+import requests
+import urllib3
+from requests.adapters import BaseAdapter
+from requests.structures import CaseInsensitiveDict
+
+from . import answers, failures
+from .config import Config
+from .deadline import DeadlineAdapter, HandshakeFailed
+from .text import one_line
+from .version import VERSION
+
+MAX_ANSWER = 4 * 1024 * 1024  # bytes of an answer, after decompression
+
+MIN_SECRET = 16  # characters; anything shorter is no real key, and may stand in an answer by chance
+
+_TASK_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")  # RFC 3986's unreserved characters
+
+# Why a connection never opened, by what urllib3 says of it; the first that fits.
+_NEVER_OPENED: Mapping[type[Exception], type[failures.NeverOpened]] = {
+    HandshakeFailed: failures.TlsFailed,
+    urllib3.exceptions.NameResolutionError: failures.NameNotResolved,
+    urllib3.exceptions.NewConnectionError: failures.ConnectionFailed,
+    urllib3.exceptions.ConnectTimeoutError: failures.ConnectionFailed,
+    urllib3.exceptions.ProxyError: failures.ConnectionFailed,
+}
+_TIMED_OUT = (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError)
+_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError)
+
+
+class Operation(NamedTuple):
+    """A call of the API. `tries` counts connections that are opened; whatever reached Scenext is never sent again."""
+
+    method: str
+    path: str
+    tries: int
+
+
+# A job costs money, so it is started once or not at all. Asking how it stands is free.
+GET_STATUS = Operation("GET", "/get_status/", tries=2)
+GEN_VIDEO = Operation("POST", "/gen_video", tries=1)
+
+
+class BearerAuth(requests.auth.AuthBase):
+    """The key as requests' `auth=`: a netrc entry would overwrite a plain Authorization header."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
+class Scenext:
+    """The API at one base URL; shared by all threads. `adapter` is the transport: the network where it is left out."""
+
+    def __init__(self, config: Config, adapter: BaseAdapter | None = None) -> None:
+        self._base_url = config.api_base_url
+        self._timeout = config.timeout
+        self._adapter = adapter or DeadlineAdapter(config.upstream_slots)
+        self._slots = threading.BoundedSemaphore(config.upstream_slots)
+
+    def get_status(self, task_id: str, key: str, started: float) -> dict[str, Any]:
+        """Return the `data` object of a job. `started` is the time.monotonic() from which the timeout counts.
+
+        Raises any ScenextError.
+        """
+        # `..` is made of allowed characters, and would leave the path of the operation.
+        if not _TASK_ID.fullmatch(task_id) or task_id in (".", ".."):
+            raise failures.InvalidTaskId(one_line(task_id, 80) or "blank")
+        return self._call(GET_STATUS, task_id, None, key, started)
+
+    def gen_video(self, job: dict[str, Any], key: str, started: float) -> dict[str, Any]:
+        """Start a job, which is charged for; return the `data` object, with its `task_id`. Raises any ScenextError."""
+        data = self._call(GEN_VIDEO, "", orjson.dumps(job), key, started)
+        task_id = data.get("task_id")
+        if isinstance(task_id, bool) or not isinstance(task_id, (str, int)) or task_id == "":
+            raise failures.BadAnswer(200, 'without a "task_id"')
+        return data
+
+    @cached_property
+    def _session(self) -> requests.Session:
+        """Made with the first call, so that no socket is shared across gunicorn's fork."""
+        session = requests.Session()
+        # Read once: with trust_env, requests looks up proxies, CA bundle and netrc again for every call.
+        settings = session.merge_environment_settings(self._base_url, {}, None, None, None)
+        session.proxies, session.verify = settings["proxies"], settings["verify"] or True
+        session.trust_env = False
+        session.mount(self._base_url, self._adapter)
+        return session
+
+    def _call(self, operation: Operation, task_id: str, body: bytes | None, key: str, started: float) -> dict[str, Any]:
+        if not self._slots.acquire(blocking=False):
+            raise failures.Busy
+        try:
+            for left in reversed(range(operation.tries)):
+                try:
+                    response = self._send(self._request(operation, task_id, body, key), started)
+                    break
+                except failures.NeverOpened:
+                    if not left:
+                        raise
+            with response:
+                content = self._read(response)
+        finally:
+            self._slots.release()
+        if len(key) >= MIN_SECRET:
+            # An upstream that echoes what it got must not show a key that was lent to the one it was lent to.
+            content = content.replace(key.encode(), b"***")
+        return answers.data(response.status_code, response.headers, content)
+
+    def _request(self, operation: Operation, task_id: str, body: bytes | None, key: str) -> requests.PreparedRequest:
+        """Prepare a request by hand: its parts are valid, and the checks of requests cost a third of the call."""
+        request = requests.PreparedRequest()
+        request.method = operation.method
+        request.url = f"{self._base_url}{operation.path}{task_id}"
+        request.headers = CaseInsensitiveDict(_HEADERS if body is None else _JSON_HEADERS)
+        request.body = body
+        request.prepare_auth(BearerAuth(key))
+        return request
+
+    def _send(self, request: requests.PreparedRequest, started: float) -> requests.Response:
+        left = started + self._timeout - time.monotonic()
+        if left <= 0:
+            raise failures.DeadlinePassed(f"{self._timeout:g}")
+        session = self._session
+        adapter = session.get_adapter(self._base_url)
+        try:
+            return adapter.send(request, stream=True, timeout=left, verify=session.verify, proxies=session.proxies)
+        except _BROKEN as error:
+            raise self._incomplete(error) from error
+
+    def _read(self, response: requests.Response) -> bytes:
+        try:
+            content: bytes = response.raw.read(MAX_ANSWER + 1, decode_content=True)
+        except urllib3.exceptions.DecodeError as error:
+            raise failures.BadAnswer(response.status_code, "its compression is broken") from error
+        except _BROKEN as error:
+            raise self._incomplete(error) from error
+        if len(content) > MAX_ANSWER:
+            raise failures.BadAnswer(response.status_code, f"larger than {MAX_ANSWER} bytes")
+        return content
+
+    def _incomplete(self, error: Exception) -> failures.ScenextError:
+        """Translate what requests or urllib3 raised for a call without a whole answer."""
+        if isinstance(error, _TIMED_OUT):
+            return failures.DeadlinePassed(f"{self._timeout:g}")
+        reason = getattr(error.args[0], "reason", None) if error.args else None
+        for kind, failure in _NEVER_OPENED.items():
+            if isinstance(reason, kind):
+                return failure()
+        return failures.ConnectionLost()
+
+
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "User-Agent": f"scenext-service/{VERSION}",
+}
+_JSON_HEADERS = {**_HEADERS, "Content-Type": "application/json"}
