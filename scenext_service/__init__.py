@@ -35,7 +35,7 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
     )
     origins = mcp.Origins(config.allowed_origins, own=config.public)
     app = Flask(__name__, static_folder=None)
-    app.url_map.merge_slashes = False  # `//mcp` is not found, rather than redirected to
+    app.url_map.merge_slashes = False  # `/mcp//` is not found, rather than redirected from
     app.register_blueprint(mcp.create_blueprint(server, origins, config.max_body))
     app.register_blueprint(health.create_blueprint(config.sandbox))
     app.register_error_handler(HTTPException, _http_error)
@@ -47,7 +47,9 @@ def _warn(config: Config) -> None:
     """Say at the start what an operator must not be surprised by."""
     if config.sandbox:
         log.warning("SCENEXT_SANDBOX is on: no call reaches Scenext, jobs and videos are made up")
-    if config.api_key in (None, credentials.PLACEHOLDER):
+    if config.api_key == credentials.PLACEHOLDER:
+        log.warning("SCENEXT_API_KEY is the placeholder of the documentation and counts as none")
+    elif config.api_key is None:
         if config.access_token:
             log.warning("SCENEXT_ACCESS_TOKEN has no effect: there is no SCENEXT_API_KEY to lend")
     elif config.access_token:

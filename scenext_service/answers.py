@@ -15,6 +15,7 @@ import orjson
 from . import failures
 from .text import one_line
 
+WRITABLE = 250  # levels of nesting that orjson writes; it reads 1,024
 MAX_MESSAGE = 500  # characters of a message that are shown
 
 # What a status means; one that is not named here goes by its hundreds, else it is unexpected.
@@ -29,7 +30,9 @@ STATUS_HUNDREDS: Mapping[int, type[failures.Answered]] = {3: failures.Redirected
 
 _ASSETS = r"(?:points?|credits?|balance|funds)"
 _CREDIT = re.compile(
-    rf"积分|点数|余额|(?:insufficient|not enough|no more|out of)\b.{{0,20}}\b{_ASSETS}\b"
+    # 积分 is an integral as well, and 点数 the end of 浮点数, so the word alone says nothing.
+    rf"(?:积分|点数|余额).{{0,8}}(?:不足|不够|过低|用完|用尽|耗尽)|(?:不足|不够|没有足够).{{0,8}}(?:积分|点数|余额)"
+    rf"|(?:insufficient|not enough|no more|out of)\b.{{0,20}}\b{_ASSETS}\b"
     rf"|\b{_ASSETS}\b.{{0,20}}\b(?:insufficient|not enough|exhausted|too low)",
     re.IGNORECASE,
 )
@@ -40,15 +43,15 @@ def data(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]
     """Return the `data` object of a success, unchanged. Raises Answered."""
     answer = _decode(body)
     if not 200 <= status < 300:
-        raise _failure(status, headers, _message(answer) if isinstance(answer, dict) else "")
+        raise _failure(status, headers, _said(answer) if answer and isinstance(answer, dict) else "")
     if not body.strip():
         raise failures.BadAnswer(status, "empty")
     if answer is None:
-        raise failures.BadAnswer(status, "not JSON")
+        raise failures.BadAnswer(status, "not JSON, or nested too deeply")
     if not isinstance(answer, dict):
         raise failures.BadAnswer(status, "not a JSON object")
     if answer.get("status") != "success":
-        message = _message(answer) or one_line(orjson.dumps(answer).decode(), MAX_MESSAGE)
+        message = _said(answer)
         raise (failures.OutOfCredit if _CREDIT.search(message) else failures.Rejected)(status, message)
     found = answer.get("data")
     if not isinstance(found, dict):
@@ -58,8 +61,11 @@ def data(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]
 
 def _decode(body: bytes) -> Any:
     try:
-        return orjson.loads(body)
-    except ValueError:
+        answer = orjson.loads(body)
+        if body.count(b"{") + body.count(b"[") > WRITABLE:
+            orjson.dumps(answer)
+        return answer
+    except (ValueError, orjson.JSONEncodeError):
         return None
 
 
@@ -68,6 +74,11 @@ def _failure(status: int, headers: Mapping[str, str], message: str) -> failures.
     if status in (400, 403) and _CREDIT.search(message):
         kind = failures.OutOfCredit
     return kind(status, message, _retry_after(headers.get("Retry-After", "")))
+
+
+def _said(answer: dict[str, Any]) -> str:
+    """Return the message of an answer, or else the answer itself."""
+    return _message(answer) or one_line(orjson.dumps(answer).decode(), MAX_MESSAGE)
 
 
 def _message(value: Any) -> str:

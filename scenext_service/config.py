@@ -106,7 +106,7 @@ def _base_url(env: Mapping[str, str], default: str) -> str:
         valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and given.isascii()
     except ValueError:
         valid = False
-    if not valid or parts.query or parts.fragment or "@" in parts.netloc or any(char.isspace() for char in given):
+    if not valid or "@" in parts.netloc or any(char.isspace() or char in "?#" for char in given):
         raise ConfigError("SCENEXT_API_BASE_URL must be an http or https URL without user, query and fragment")
     return given.rstrip("/")
 
@@ -114,8 +114,12 @@ def _base_url(env: Mapping[str, str], default: str) -> str:
 def _origins(env: Mapping[str, str]) -> frozenset[str]:
     origins = env.get("SCENEXT_ALLOWED_ORIGINS", "").replace(",", " ").split()
     for origin in origins:
-        parts = urlsplit(origin)
-        if origin != "*" and (not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}"):
+        try:
+            parts = urlsplit(origin)
+            whole = origin == "*" or (parts.netloc and origin == f"{parts.scheme}://{parts.netloc}")
+        except ValueError:
+            whole = False
+        if not whole:
             raise ConfigError(
                 "SCENEXT_ALLOWED_ORIGINS must list whole origins, as https://app.example.com, or be *;"
                 f" {origin!r} is none"

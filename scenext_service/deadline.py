@@ -18,6 +18,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.connection import allowed_gai_family
 
 CONNECT_TIMEOUT = 5.0  # seconds for each address of a host, so that a dead one leaves time for the next
 
@@ -48,14 +49,38 @@ class DeadlineAdapter(HTTPAdapter):
 
     def send(self, request: Any, stream: bool = False, timeout: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Send the request. Raises what HTTPAdapter.send raises."""
-        total: Any = urllib3.Timeout(total=timeout)
+        total: Any = None if timeout is None else _Total(timeout)
         return super().send(request, stream, total, *args, **kwargs)
+
+
+class _Total(urllib3.Timeout):
+    """A timeout that counts from its making: the pool starts its own anew when a proxy's tunnel is open."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self._end = time.monotonic() + seconds
+
+    def clone(self) -> "_Total":
+        return self
+
+    def start_connect(self) -> float:
+        return time.monotonic()
+
+    @property
+    def connect_timeout(self) -> float:
+        return max(self._end - time.monotonic(), _LEAST)
+
+    read_timeout = connect_timeout
 
 
 class _Deadline:
     """The part of a connection that counts down: the pool sets `timeout`, and reading it gives the seconds left."""
 
+    host: str
+    port: int
     sock: Any
+    socket_options: Any
+    _dns_host: str
     _end: float | None = None  # time.monotonic()
 
     @property
@@ -67,19 +92,37 @@ class _Deadline:
         self._end = None if seconds is None else time.monotonic() + seconds
 
     def _new_conn(self) -> socket.socket:
-        end, left = self._end, self.timeout
-        self.timeout = CONNECT_TIMEOUT if left is None else min(left, CONNECT_TIMEOUT)
+        """Connect to the first address that answers; urllib3 would give each of them the whole time."""
         try:
-            sock: socket.socket = super()._new_conn()  # type: ignore[misc]
-        finally:
-            self._end = end
-        sock.settimeout(self.timeout)  # for the TLS handshake
-        return sock
+            found = socket.getaddrinfo(self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise urllib3.exceptions.NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
+        failure: OSError | None = None
+        for family, kind, protocol, _, address in found:
+            left = self.timeout
+            if left == _LEAST:
+                break
+            sock = socket.socket(family, kind, protocol)
+            try:
+                for option in self.socket_options or ():
+                    sock.setsockopt(*option)
+                sock.settimeout(CONNECT_TIMEOUT if left is None else min(left, CONNECT_TIMEOUT))
+                sock.connect(address)
+            except OSError as error:
+                sock.close()
+                failure = error
+                continue
+            sock.settimeout(self.timeout)  # for the TLS handshake
+            return sock
+        raise urllib3.exceptions.NewConnectionError(self, f"Failed to connect: {failure}") from failure  # type: ignore[arg-type]
 
     def send(self, data: Any) -> None:
         if self.sock is not None:
             self.sock.settimeout(self.timeout)
-        super().send(data)  # type: ignore[misc]
+        try:
+            super().send(data)  # type: ignore[misc]
+        except TimeoutError as error:
+            raise urllib3.exceptions.ReadTimeoutError(None, "", "Write timed out.") from error  # type: ignore[arg-type]
 
 
 class _Reader(io.RawIOBase):
@@ -125,8 +168,8 @@ class _SecureConnection(_Deadline, HTTPSConnection):
     def connect(self) -> None:
         try:
             super().connect()
-        except ssl.SSLError as error:
-            raise HandshakeFailed(self, f"TLS handshake failed: {error.reason}") from error
+        except (ssl.SSLError, urllib3.exceptions.SSLError, ConnectionError) as error:
+            raise HandshakeFailed(self, f"TLS handshake failed: {error}") from error
 
 
 class _Pool(HTTPConnectionPool):

@@ -42,4 +42,4 @@ def configure(level: str) -> None:
 def _value(value: object) -> str:
     """Write a value so that it stays on the line: quoted and escaped unless it is a plain word."""
     text = str(value)
-    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)

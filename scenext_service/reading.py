@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from .text import one_line
+from .text import one_line, printable
 
 MAX_FRAMES = 20  # shown, the newest; the data has all
 MAX_LINES = 10  # of one kind: videos, points, reasons
 MAX_TEXT = 500  # characters of a reason or another value
-MAX_LABEL = 60  # characters of a frame's id
+MAX_LABEL = 60  # characters of a frame's id or a field's name
+MAX_URL = 2000  # characters; browsers take no more for granted
 
 ASK_AGAIN = (
     "Next: ask again in 30 seconds with the same task_id, until COMPLETED or FAILED; a video takes 10 to 20 minutes. Do"
@@ -39,14 +40,15 @@ _STATES = {"IN_PROGRESS": "生成中", "COMPLETED": "已完成", "FAILED": "失�
 
 _POINTS = re.compile(r"point|credit|consum|cost", re.IGNORECASE)
 _PICTURE = re.compile(r"image|picture|cover|poster|thumb|frame", re.IGNORECASE)
-_REASON = re.compile(r"error|reason|message", re.IGNORECASE)
-# Characters that would end or change a Markdown link.
-_ESCAPES = {ord(char): f"%{ord(char):02X}" for char in ' "<>()[]\\`|^{}'}
+_REASON = re.compile(r"error|reason|message|msg|detail", re.IGNORECASE)
+# Characters that would end a Markdown link, and those that would begin one.
+_URL_ESCAPES = {ord(char): f"%{ord(char):02X}" for char in ' "<>()[]\\`|^{}'}
+_TEXT_ESCAPES = {ord(char): f"\\{char}" for char in "\\[]<>`"}
 
 
 def job(data: dict[str, Any]) -> str:
     """Return the text for a job's `data`."""
-    status = one_line(str(data.get("status", "unknown")), MAX_LABEL)
+    status = _text(data.get("status", "unknown"), MAX_LABEL)
     state = _STATES.get(status)
     result = list(_leaves(data.get("result")))
     rest = list(_leaves({key: value for key, value in data.items() if key not in ("progress", "result")}))
@@ -54,11 +56,11 @@ def job(data: dict[str, Any]) -> str:
     lines = [f"Status / 状态: {status}" + (f" ({state})" if state else "")]
     lines += [f"Video / 视频: [Watch the video / 观看视频]({url})" for url in videos[:MAX_LINES]]
     lines += _frames(data.get("progress"))
-    points = [f"Points / 积分: {name} = {_value(value)}" for name, value in rest + result if _POINTS.search(name)]
-    lines += points[:MAX_LINES]
+    points = [(name, value) for name, value in rest + result if _POINTS.search(name)]
+    lines += [f"Points / 积分: {_text(name, MAX_LABEL)} = {_text(value)}" for name, value in points[:MAX_LINES]]
     if status == "FAILED":
-        reasons = [_value(value) for name, value in result + rest if not name or _REASON.search(name)]
-        lines += [f"Reason / 原因: {reason}" for reason in reasons[:MAX_LINES]]
+        reasons = [value for name, value in result + rest if not name or _REASON.search(name)]
+        lines += [f"Reason / 原因: {_text(reason)}" for reason in reasons[:MAX_LINES]]
         lines.append(_FAILED)
     elif status == "COMPLETED":
         lines.append(_COMPLETED if videos else _NO_VIDEO)
@@ -74,8 +76,8 @@ def _frames(progress: Any) -> list[str]:
         lines.append(f"(The newest {MAX_FRAMES} of them; the data has all. / 仅显示最新 {MAX_FRAMES} 张，其余见数据。)")
     for frame in frames[-MAX_FRAMES:]:
         url = _url(frame.get("image"))
-        label = re.sub(r"[\[\]\\`<>!()]", "", one_line(str(frame.get("id")), MAX_LABEL))
-        lines.append(f"![{label}]({url})" if url else label)
+        label = _text(frame.get("id", "frame"), MAX_LABEL)
+        lines.append(f"![{label}]({url})" if url else f"- {label}")
     return lines
 
 
@@ -92,17 +94,18 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _value(value: Any) -> str:
-    return one_line(str(value), MAX_TEXT)
+def _text(value: Any, limit: int = MAX_TEXT) -> str:
+    """Return a plain value on one line, with nothing in it that Markdown takes for more than text."""
+    return "…" if isinstance(value, (dict, list)) else one_line(str(value), limit).translate(_TEXT_ESCAPES)
 
 
 def _url(value: Any) -> str | None:
     """Return a web address fit for a Markdown link; None for anything else, such as `javascript:`."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > MAX_URL:
         return None
-    text = "".join(char for char in value if char.isprintable()).strip()
+    text = printable(value).strip()
     try:
         parts = urlsplit(text)
     except ValueError:
         return None
-    return text.translate(_ESCAPES) if parts.scheme in ("http", "https") and parts.netloc else None
+    return text.translate(_URL_ESCAPES) if parts.scheme in ("http", "https") and parts.netloc else None

@@ -25,7 +25,7 @@ REFUSED_KEY = "sandbox-refused-key"
 NO_CREDIT_KEY = "sandbox-no-credit-key"
 
 DURATION = 60  # seconds from a job's creation to its end
-FRAMES = 6  # they appear evenly over that time
+FRAMES = 3  # they appear evenly over that time
 SLOW = 3.0  # seconds
 
 OUTCOMES: Mapping[str, str] = {
@@ -43,7 +43,8 @@ OUTCOMES: Mapping[str, str] = {
 }
 
 _JOB = re.compile(r"sandbox-(\d{13})")  # milliseconds since 1970
-_HOST = "https://sandbox.scenext.example"  # a reserved name: these links lead nowhere
+_HOST = "https://oss.scenext.example"  # a reserved name: these links lead nowhere
+_SIGNED = "Expires=4102444800&Signature=sandbox"
 
 
 class Sandbox(BaseAdapter):
@@ -110,7 +111,7 @@ class Sandbox(BaseAdapter):
         """Return a job's `data` as it stands now; None where there is no such job."""
         if task_id == "sandbox-failed":
             reason = {"error": "The question in the image could not be read"}
-            return {**_data(task_id, "FAILED", 2), "points": 0, "result": reason}
+            return {**_data(task_id, "FAILED", 1), "points": 0, "result": reason}
         created = _JOB.fullmatch(task_id)
         if created:
             age = self._clock() - int(created[1]) / 1000
@@ -122,7 +123,7 @@ class Sandbox(BaseAdapter):
             return None
         if age < DURATION:
             return _data(task_id, "IN_PROGRESS", int(max(age, 0) * FRAMES / DURATION))
-        video = {"video_url": f"{_HOST}/video/{task_id}.mp4?Expires=4102444800&Signature=sandbox"}
+        video = {"video_url": f"{_HOST}/{task_id}/video.mp4?{_SIGNED}"}
         return {**_data(task_id, "COMPLETED", FRAMES), "points": 10, "result": video}
 
     def _respond(
@@ -137,10 +138,7 @@ class Sandbox(BaseAdapter):
 
 
 def _data(task_id: str, status: str, frames: int) -> dict[str, Any]:
-    progress = [
-        {"id": f"frame{n}", "image": f"{_HOST}/frame_img/{task_id}/frame{n}.png?Expires=4102444800&Signature=sandbox"}
-        for n in range(1, frames + 1)
-    ]
+    progress = [{"id": f"frame{n}", "image": f"{_HOST}/{task_id}/frame{n}.png?{_SIGNED}"} for n in range(1, frames + 1)]
     return {"task_id": task_id, "status": status, "progress": progress}
 
 

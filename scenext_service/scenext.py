@@ -3,6 +3,7 @@
 Source: Scenext's API reference, "Get status" and "Generate video".
 """
 
+import contextlib
 import re
 import threading
 import time
@@ -35,22 +36,25 @@ _NEVER_OPENED: Mapping[type[Exception], type[failures.NeverOpened]] = {
     urllib3.exceptions.NewConnectionError: failures.ConnectionFailed,
     urllib3.exceptions.ConnectTimeoutError: failures.ConnectionFailed,
     urllib3.exceptions.ProxyError: failures.ConnectionFailed,
+    urllib3.exceptions.LocationValueError: failures.ConnectionFailed,  # a proxy's URL; the API's own is checked
+    requests.exceptions.InvalidURL: failures.ConnectionFailed,
+    requests.exceptions.InvalidSchema: failures.ConnectionFailed,
 }
 _TIMED_OUT = (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError)
 _BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError)
 
 
 class Operation(NamedTuple):
-    """A call of the API. `tries` counts connections that are opened; whatever reached Scenext is never sent again."""
+    """A call of the API. Whatever reached Scenext is never sent again; `repeatable` is for connections that failed."""
 
     method: str
     path: str
-    tries: int
+    repeatable: bool
 
 
 # A job costs money, so it is started once or not at all. Asking how it stands is free.
-GET_STATUS = Operation("GET", "/get_status/", tries=2)
-GEN_VIDEO = Operation("POST", "/gen_video", tries=1)
+GET_STATUS = Operation("GET", "/get_status/", repeatable=True)
+GEN_VIDEO = Operation("POST", "/gen_video", repeatable=False)
 
 
 class BearerAuth(requests.auth.AuthBase):
@@ -106,20 +110,20 @@ class Scenext:
         if not self._slots.acquire(blocking=False):
             raise failures.Busy
         try:
-            for left in reversed(range(operation.tries)):
-                try:
-                    response = self._send(self._request(operation, task_id, body, key), started)
-                    break
-                except failures.NeverOpened:
-                    if not left:
-                        raise
+            request = self._request(operation, task_id, body, key)
+            try:
+                response = self._send(request, started)
+            except failures.NeverOpened:
+                if not operation.repeatable:
+                    raise
+                response = self._send(request, started)
             with response:
                 content = self._read(response)
         finally:
             self._slots.release()
         if len(key) >= MIN_SECRET:
             # An upstream that echoes what it got must not show a key that was lent to the one it was lent to.
-            content = content.replace(key.encode(), b"***")
+            content = _without(key, content)
         return answers.data(response.status_code, response.headers, content)
 
     def _request(self, operation: Operation, task_id: str, body: bytes | None, key: str) -> requests.PreparedRequest:
@@ -142,6 +146,8 @@ class Scenext:
             return adapter.send(request, stream=True, timeout=left, verify=session.verify, proxies=session.proxies)
         except _BROKEN as error:
             raise self._incomplete(error) from error
+        except OSError as error:  # requests' own, where REQUESTS_CA_BUNDLE names no file
+            raise failures.TlsFailed from error
 
     def _read(self, response: requests.Response) -> bytes:
         try:
@@ -160,9 +166,17 @@ class Scenext:
             return failures.DeadlinePassed(f"{self._timeout:g}")
         reason = getattr(error.args[0], "reason", None) if error.args else None
         for kind, failure in _NEVER_OPENED.items():
-            if isinstance(reason, kind):
+            if isinstance(reason, kind) or isinstance(error, kind):
                 return failure()
         return failures.ConnectionLost()
+
+
+def _without(key: str, content: bytes) -> bytes:
+    """Return an answer with `***` for the key, also where JSON escapes were used to write it."""
+    if b"\\" in content:
+        with contextlib.suppress(ValueError, orjson.JSONEncodeError):
+            content = orjson.dumps(orjson.loads(content))
+    return content.replace(key.encode(), b"***").replace(orjson.dumps(key)[1:-1], b"***")
 
 
 _HEADERS = {

@@ -26,6 +26,8 @@ from .mcp import Caller, Registry, Tool, ToolError, ToolResult
 from .scenext import Scenext
 from .text import one_line
 
+Call = Callable[[dict[str, Any], Caller], ToolResult]
+
 
 def registry(config: Config, scenext: Scenext) -> Registry:
     """Make the tools, bound to one configuration and one client."""
@@ -40,46 +42,35 @@ def registry(config: Config, scenext: Scenext) -> Registry:
         data = _ask(config, caller, lambda key: scenext.gen_video(job, key, caller.received), charged=True)
         # The id goes back as the string that query_video_status takes, whatever type it came as.
         task_id = str(data["task_id"])
-        started = {"status": "success", "message": STARTED, **data, "task_id": task_id}
+        started = {"task_id": task_id, "status": "success", "message": STARTED, **data} | {"task_id": task_id}
         return _result(started, f"task_id: {one_line(task_id, 128)}\n{STARTED}")
 
-    return Registry(
-        [
-            Tool(
-                name="query_video_status",
-                title="Query a teaching video / 查询教学视频",
-                description=QUERY_DESCRIPTION,
-                schema=QUERY_SCHEMA,
-                call=query_video_status,
-                output_schema=QUERY_OUTPUT,
-                annotations={
-                    "readOnlyHint": True,
-                    "destructiveHint": False,
-                    "idempotentHint": True,
-                    "openWorldHint": True,
-                },
-                aliases={"taskId": "task_id"},
-            ),
-            Tool(
-                name="gen_video",
-                title="Generate a teaching video / 生成教学视频",
-                description=GEN_DESCRIPTION,
-                schema=gen_schema(config.default_quality),
-                call=gen_video,
-                output_schema=GEN_OUTPUT,
-                annotations={
-                    "readOnlyHint": False,
-                    "destructiveHint": False,
-                    "idempotentHint": False,
-                    "openWorldHint": True,
-                },
-                aliases={
-                    "questionImages": "question_images",
-                    "answerImages": "answer_images",
-                    "notifyUrl": "notify_url",
-                },
-            ),
-        ]
+    return Registry([_query_tool(query_video_status), _gen_tool(gen_video, config.default_quality)])
+
+
+def _query_tool(call: Call) -> Tool:
+    return Tool(
+        name="query_video_status",
+        title="Query a teaching video / 查询教学视频",
+        description=QUERY_DESCRIPTION,
+        schema=QUERY_SCHEMA,
+        call=call,
+        output_schema=QUERY_OUTPUT,
+        annotations={"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": True},
+        aliases={"taskId": "task_id"},
+    )
+
+
+def _gen_tool(call: Call, default_quality: str) -> Tool:
+    return Tool(
+        name="gen_video",
+        title="Generate a teaching video / 生成教学视频",
+        description=GEN_DESCRIPTION,
+        schema=gen_schema(default_quality),
+        call=call,
+        output_schema=GEN_OUTPUT,
+        annotations={"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": True},
+        aliases={"questionImages": "question_images", "answerImages": "answer_images", "notifyUrl": "notify_url"},
     )
 
 

@@ -28,7 +28,7 @@ class Mcp:
         self.client = client
 
     def post(self, body: Any, headers: dict[str, str] | None = None, path: str = "/mcp") -> TestResponse:
-        """Post one body: bytes as they are, anything else as JSON. A header of None is left out."""
+        """Post one body: bytes as they are, anything else as JSON."""
         content = {"data": body} if isinstance(body, bytes) else {"json": body}
         sent = {"Content-Type": "application/json", **(headers or {})}
         return self.client.post(path, headers=sent, **content)

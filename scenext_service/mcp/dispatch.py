@@ -40,7 +40,9 @@ _STATUS = {
 }
 _DEFAULT_STATUS = {Era.LEGACY: 200, Era.MODERN: 400}
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")  # W3C Trace Context
+_TRACEPARENT = re.compile(  # W3C Trace Context: no version ff, nothing more in version 00, no ids of zeros
+    r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,13 @@ class Dispatcher:
             return Answer(400, error(failure.id, failure))
 
     def _batch(self, values: list[Any], headers: Headers, caller: Caller) -> Answer:
-        if (headers.protocol_version or UNDECLARED_VERSION) != BATCH_VERSION:
+        version = UNDECLARED_VERSION if headers.protocol_version is None else headers.protocol_version
+        if version != BATCH_VERSION:
             raise RpcError(INVALID_REQUEST, f"Invalid Request: only protocol version {BATCH_VERSION} has batches")
         if not 0 < len(values) <= MAX_BATCH:
             raise RpcError(INVALID_REQUEST, f"Invalid Request: a batch has 1 to {MAX_BATCH} messages")
         answers = [body for value in values if (body := self._entry(value, headers, caller)) is not None]
-        caller.log.update(method="batch", outcome="ok")
+        caller.log.update(era=Era.LEGACY, method="batch", tool=None, outcome="ok")
         return Answer(200, b"[" + b",".join(answers) + b"]") if answers else ACCEPTED
 
     def _entry(self, value: Any, headers: Headers, caller: Caller) -> bytes | None:
@@ -104,12 +107,12 @@ class Dispatcher:
         table = self._methods[era]
         caller.log.update(era=era, method=message.method if message.method in table else "unknown")
         try:
+            if era is Era.LEGACY and message.method != "initialize":
+                _check_version_header(headers)
             params = params_of(message)
             caller.log["trace_id"] = _trace_id(params.get("_meta"), headers)
             if era is Era.MODERN:
                 modern.check(message.method, params, headers)
-            elif message.method != "initialize":
-                _check_version_header(headers)
             method = table.get(message.method)
             if method is None:
                 raise RpcError(METHOD_NOT_FOUND, f"Method not found: {message.method[:100]}")
@@ -139,10 +142,10 @@ def _check_version_header(headers: Headers) -> None:
 
 
 def _trace_id(meta: Any, headers: Headers) -> str | None:
-    """Return the trace id from `_meta.traceparent`, else from the header; None where there is no valid one."""
-    value = meta.get("traceparent", headers.traceparent) if isinstance(meta, dict) else headers.traceparent
-    match = _TRACEPARENT.fullmatch(value) if isinstance(value, str) else None
-    return match[1] if match else None
+    """Return the trace id from `_meta.traceparent`, else from the header; None where neither has a valid one."""
+    given = meta.get("traceparent") if isinstance(meta, dict) else None
+    matches = (_TRACEPARENT.fullmatch(value) for value in (given, headers.traceparent) if isinstance(value, str))
+    return next((match[1] for match in matches if match), None)
 
 
 def _known(name: object, names: Any) -> Any:

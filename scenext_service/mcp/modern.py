@@ -8,7 +8,6 @@ server/tools, server/utilities/caching.
 """
 
 import base64
-import binascii
 from typing import Any
 
 import orjson
@@ -99,13 +98,15 @@ def _agree(header: str, value: str | None, expected: str) -> None:
 
 
 def _decode(value: str | None) -> str | None:
-    """Undo the `=?base64?…?=` form of a header value; None where what is inside is not canonical Base64 of UTF-8."""
-    if value is None or not (value.startswith("=?base64?") and value.endswith("?=")):
+    """Undo the `=?base64?…?=` form of a header value; None where a character or the Base64 inside is not allowed."""
+    if value is None or not value.isascii():
+        return None
+    if not (value.startswith("=?base64?") and value.endswith("?=")):
         return value
     encoded = value[len("=?base64?") : -len("?=")]
     try:
         decoded = base64.b64decode(encoded, validate=True)
         # b64decode tolerates stray bits in the last character, an encoder never sends them.
         return decoded.decode() if base64.b64encode(decoded).decode() == encoded else None
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not Base64, not ASCII, or not UTF-8
         return None

@@ -107,7 +107,9 @@ class Registry:
 
     def _checked(self, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments under the schema's names, without nulls. Raises ToolError where the schema says no."""
-        named = {tool.aliases.get(key, key): value for key, value in arguments.items() if value is not None}
+        given = {key: value for key, value in arguments.items() if value is not None}
+        aliased = {tool.aliases[key]: given.pop(key) for key in tool.aliases.keys() & given.keys()}
+        named = aliased | given  # the tool's own spelling wins
         try:
             self._validate[tool.name](named)
         except fastjsonschema.JsonSchemaValueException as error:
@@ -116,8 +118,10 @@ class Registry:
 
 
 INTERNAL_FAILURE = (
-    "This server failed while it ran the tool; the request was not at fault. Tell the user, and try once more in a"
-    " minute.\n\n服务器在执行工具时出错，与请求内容无关。请告知用户，并在一分钟后再试一次。"
+    "This server failed while it ran the tool; the request was not at fault. Tell the user. Do not call a tool again"
+    " that starts something or is charged for: it may have done so already. Any other may be tried once more in a"
+    " minute.\n\n服务器在执行工具时出错，与请求内容无关，请告知用户。"
+    "会创建任务或扣费的工具请勿再次调用（可能已经生效）；其他工具可在一分钟后再试一次。"
 )
 
 _CHINESE_TYPES = {"string": "字符串", "array": "数组", "integer": "整数", "number": "数字", "boolean": "布尔值"}
@@ -157,6 +161,6 @@ def _explain(tool: Tool, error: fastjsonschema.JsonSchemaValueException) -> str:
 
 def _shown(value: object) -> str:
     """Return a value as JSON-like words short enough for a sentence."""
-    kinds = {dict: "an object", list: "an array", bool: str(value).lower()}
+    kinds = {dict: "an object", list: "an array", bool: str(value).lower(), type(None): "null"}
     text = kinds.get(type(value)) or repr(value)
     return text if len(text) <= 80 else f"{text[:77]}…"

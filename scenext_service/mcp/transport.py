@@ -10,11 +10,9 @@ import time
 import uuid
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
-from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import Rule
 
 from .dispatch import Answer, Dispatcher
@@ -27,7 +25,7 @@ log = logging.getLogger(__name__)
 
 PATHS = ("/mcp", "/mcp/")  # both, without a redirect: clients lose their Authorization on one
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_LOOPBACK = re.compile(r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _ALLOW = "POST, OPTIONS"
@@ -62,16 +60,10 @@ class Origins:
 
     def accept(self, origin: str, host: str) -> bool:
         """Tell whether a page of this origin may call the server that it reached as `host`."""
-        if origin in self.allowed or "*" in self.allowed:
+        if origin in self.allowed or "*" in self.allowed or _LOOPBACK.fullmatch(origin):
             return True
-        try:
-            parts = urlsplit(origin)
-            name = parts.hostname
-        except ValueError:
-            return False
-        if parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}" or "@" in origin:
-            return False
-        return name in _LOOPBACK or (self.own and parts.netloc.lower() == host.lower())
+        name = host.lower()
+        return self.own and name != "" and "@" not in name and origin.lower() in (f"http://{name}", f"https://{name}")
 
 
 def create_blueprint(server: Server, origins: Origins, max_body: int) -> Blueprint:
@@ -126,23 +118,26 @@ def _check_headers(environ: dict[str, Any], origin_allowed: bool) -> None:
 
 def _body(limit: int) -> bytes:
     """Read the request's body. Raises _Refused where it is too large, cut short or wrongly chunked."""
-    # Per request, because the application's other paths read no body.
-    request.max_content_length = limit
+    too_large = _Refused(413, f"Content Too Large: the limit is {limit} bytes")
+    if (request.content_length or 0) > limit:
+        raise too_large
+    # One byte more than allowed: of a chunked body, Werkzeug silently reads no more than its own limit.
+    request.max_content_length = limit + 1
     try:
-        return request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        raise _Refused(413, f"Content Too Large: the limit is {limit} bytes") from None
+        body = request.get_data(cache=False)
     except Exception:
         # Each WSGI server has exceptions of its own for a body that does not arrive as announced.
         log.info("unreadable body", exc_info=True)
         raise _Refused(400, "Parse error: the body could not be read to its end", PARSE_ERROR) from None
+    if len(body) > limit:
+        raise too_large
+    return body
 
 
 def _mcp_headers(environ: dict[str, Any]) -> Headers:
-    get = environ.get
-    return Headers(
-        get("HTTP_MCP_PROTOCOL_VERSION"), get("HTTP_MCP_METHOD"), get("HTTP_MCP_NAME"), get("HTTP_TRACEPARENT")
-    )
+    names = ("HTTP_MCP_PROTOCOL_VERSION", "HTTP_MCP_METHOD", "HTTP_MCP_NAME", "HTTP_TRACEPARENT")
+    # Surrounding blanks are no part of a value (RFC 9110, section 5.5), but not every WSGI server takes them away.
+    return Headers(*(value and value.strip(" \t") for value in map(environ.get, names)))
 
 
 def _caller(environ: dict[str, Any], fields: dict[str, Any]) -> Caller:

@@ -1,0 +1,152 @@
+"""`config.from_env`, and the budget that the configuration and gunicorn's settings share."""
+
+import dataclasses
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scenext_service.config import MAX_TIMEOUT, Config, ConfigError, from_env
+
+ROOT = Path(__file__).parents[1]
+ORIGINS = frozenset({"https://a", "http://b:80", "app://c"})
+SECRET = "sentinel-key-4f9a1c7e2b"
+
+
+def test_an_empty_environment_gives_the_documented_defaults() -> None:
+    """Ours: design.md, "Config"; scenext-api.md for the address."""
+    assert from_env({}) == Config(
+        api_base_url="https://api.scenext.cn/api",
+        api_key=None,
+        access_token=None,
+        default_quality="m",
+        log_level="INFO",
+        allowed_origins=frozenset(),
+        timeout=20.0,
+        upstream_slots=120,
+        sandbox=False,
+        public=False,
+        max_body=8 * 1024 * 1024,
+    )
+
+
+VARIABLES = [
+    "SCENEXT_API_BASE_URL",
+    "SCENEXT_API_KEY",
+    "SCENEXT_ACCESS_TOKEN",
+    "SCENEXT_DEFAULT_QUALITY",
+    "SCENEXT_LOG_LEVEL",
+    "SCENEXT_ALLOWED_ORIGINS",
+    "SCENEXT_TIMEOUT",
+    "SCENEXT_UPSTREAM_SLOTS",
+    "SCENEXT_SANDBOX",
+    "PORT",
+]
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n"])
+def test_a_blank_variable_is_unset(blank: str) -> None:
+    """Ours: platforms and `.env` files leave empty variables behind."""
+    assert from_env(dict.fromkeys(VARIABLES, blank)) == Config()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field", "expected"),
+    [
+        pytest.param("API_BASE_URL", "http://[::1]:9/api/", "api_base_url", "http://[::1]:9/api", id="base-url"),
+        pytest.param("API_BASE_URL", "https://h", "api_base_url", "https://h", id="base-url-without-path"),
+        pytest.param("API_KEY", f" {SECRET}\n", "api_key", SECRET, id="key"),
+        pytest.param("API_KEY", "0012345", "api_key", "0012345", id="key-of-digits"),
+        pytest.param("API_KEY", "YOUR_API_KEY", "api_key", "YOUR_API_KEY", id="key-placeholder"),
+        pytest.param("ACCESS_TOKEN", "12345", "access_token", "12345", id="token-of-digits"),
+        pytest.param("DEFAULT_QUALITY", "h", "default_quality", "h", id="quality"),
+        pytest.param("DEFAULT_QUALITY", " L ", "default_quality", "l", id="quality-upper-case"),
+        pytest.param("LOG_LEVEL", "debug", "log_level", "DEBUG", id="log-level-lower-case"),
+        pytest.param("LOG_LEVEL", "ERROR", "log_level", "ERROR", id="log-level"),
+        pytest.param("ALLOWED_ORIGINS", "*", "allowed_origins", frozenset({"*"}), id="origins-all"),
+        pytest.param("ALLOWED_ORIGINS", "https://a, http://b:80,,app://c", "allowed_origins", ORIGINS, id="origins"),
+        pytest.param("TIMEOUT", "1.5", "timeout", 1.5, id="timeout"),
+        pytest.param("TIMEOUT", "24", "timeout", 24.0, id="timeout-most"),
+        pytest.param("UPSTREAM_SLOTS", "1", "upstream_slots", 1, id="slots"),
+        *[pytest.param("SANDBOX", on, "sandbox", True, id=f"sandbox-{on}") for on in ("1", "true", "YES", "On")],
+        *[pytest.param("SANDBOX", off, "sandbox", False, id=f"sandbox-{off}") for off in ("0", "False", "no", "off")],
+    ],
+)
+def test_each_variable_sets_its_field_and_no_other(name: str, value: str, field: str, expected: Any) -> None:
+    """Ours: design.md, "Config"."""
+    config = from_env({f"SCENEXT_{name}": value, "HOME": "/", "SCENEXT_UNKNOWN": "1"})
+    assert config == dataclasses.replace(Config(), **{field: expected})
+    assert type(getattr(config, field)) is type(expected)
+
+
+def test_a_port_means_that_the_public_reaches_the_server() -> None:
+    """Ours: gunicorn.conf.py binds to every address where a platform sets PORT."""
+    assert from_env({"PORT": "8080"}) == Config(public=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("SCENEXT_API_BASE_URL", "api.scenext.cn/api", id="base-url-without-scheme"),
+        pytest.param("SCENEXT_API_BASE_URL", "ftp://api.scenext.cn", id="base-url-ftp"),
+        pytest.param("SCENEXT_API_BASE_URL", "https://", id="base-url-without-host"),
+        pytest.param("SCENEXT_API_BASE_URL", "https:///api", id="base-url-path-only"),
+        pytest.param("SCENEXT_API_BASE_URL", "https://h:99999/", id="base-url-port"),
+        pytest.param("SCENEXT_API_BASE_URL", "https://h:0/", id="base-url-port-zero"),
+        pytest.param("SCENEXT_API_BASE_URL", "http://[::1", id="base-url-broken"),
+        pytest.param("SCENEXT_API_BASE_URL", "https://h/a b", id="base-url-blank"),
+        pytest.param("SCENEXT_API_BASE_URL", "https://例子/", id="base-url-non-ascii"),
+        pytest.param("SCENEXT_API_BASE_URL", f"https://user:{SECRET}@h/", id="base-url-password"),
+        pytest.param("SCENEXT_API_BASE_URL", f"https://h/api?key={SECRET}", id="base-url-query"),
+        pytest.param("SCENEXT_API_BASE_URL", f"https://h/api#{SECRET}", id="base-url-fragment"),
+        pytest.param("SCENEXT_API_BASE_URL", "https://h/api?", id="base-url-empty-query"),
+        pytest.param("SCENEXT_API_BASE_URL", "https://h/api#", id="base-url-empty-fragment"),
+        pytest.param("SCENEXT_API_KEY", f"Bearer {SECRET}", id="key-with-scheme"),
+        pytest.param("SCENEXT_API_KEY", f"{SECRET},b", id="key-comma"),
+        pytest.param("SCENEXT_API_KEY", f"{SECRET}é", id="key-non-ascii"),
+        pytest.param("SCENEXT_API_KEY", f"{SECRET}\x01", id="key-control"),
+        pytest.param("SCENEXT_ACCESS_TOKEN", f"{SECRET}\n{SECRET}", id="token-two-lines"),
+        pytest.param("SCENEXT_DEFAULT_QUALITY", "high", id="quality"),
+        pytest.param("SCENEXT_LOG_LEVEL", "LOUD", id="log-level"),
+        pytest.param("SCENEXT_ALLOWED_ORIGINS", "a.example", id="origin-without-scheme"),
+        pytest.param("SCENEXT_ALLOWED_ORIGINS", "https://a.example/", id="origin-slash"),
+        pytest.param("SCENEXT_ALLOWED_ORIGINS", "https://a.example/x", id="origin-path"),
+        pytest.param("SCENEXT_ALLOWED_ORIGINS", "https://a.example, null", id="origin-null"),
+        pytest.param("SCENEXT_ALLOWED_ORIGINS", "https://[a.example", id="origin-broken"),
+        *[
+            pytest.param("SCENEXT_TIMEOUT", bad, id=f"timeout-{bad}")
+            for bad in ("soon", "0", "-1", "24.1", "30", "nan", "inf", "1e999", "20s")
+        ],
+        *[
+            pytest.param("SCENEXT_UPSTREAM_SLOTS", bad, id=f"slots-{bad[:9]}")
+            for bad in ("many", "0", "-1", "1.5", "10001", "9" * 5000)
+        ],
+        pytest.param("SCENEXT_SANDBOX", "maybe", id="sandbox"),
+        pytest.param("SCENEXT_SANDBOX", "2", id="sandbox-number"),
+    ],
+)
+def test_a_bad_value_is_a_config_error_that_names_the_variable_and_shows_no_secret(name: str, value: str) -> None:
+    """Ours: design.md: a bad value fails at start with the variable's name, on one line."""
+    with pytest.raises(ConfigError) as caught:
+        from_env({name: value})
+    message = str(caught.value)
+    assert message.startswith(f"{name} must ")
+    assert SECRET not in message
+    assert len(message.splitlines()) == 1
+
+
+def test_the_configuration_is_frozen() -> None:
+    """Ours: design.md, "Config" is read once."""
+    config: Any = Config()
+    for field in dataclasses.fields(Config):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(config, field.name, None)
+
+
+def test_every_call_ends_before_gunicorn_and_the_platforms_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: design.md, "One total deadline" and "A slow upstream cannot starve the rest"."""
+    monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
+    gunicorn = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+    assert 0 < Config().timeout <= MAX_TIMEOUT < gunicorn["graceful_timeout"] < 30
+    assert 0 < Config().upstream_slots < gunicorn["threads"]

@@ -1,0 +1,161 @@
+"""`credentials.key_for`: whose key a call is made with."""
+
+import pytest
+
+from scenext_service.config import Config
+from scenext_service.credentials import key_for
+from scenext_service.failures import KeyMissing, KeyUnusable, ScenextError
+from scenext_service.mcp import Caller
+
+OWN, OTHER = "caller-key-0000000001", "caller-key-0000000002"
+SHARED, TOKEN = "operator-key-00000001", "operator-token-000001"
+
+ALONE = Config()
+LENT = Config(api_key=SHARED)
+GUARDED = Config(api_key=SHARED, access_token=TOKEN)
+TOKEN_ONLY = Config(access_token=TOKEN)
+PLACEHOLDER = Config(api_key="YOUR_API_KEY", access_token=TOKEN)
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        pytest.param(f"Bearer {OWN}", id="Bearer"),
+        pytest.param(f"bearer {OWN}", id="lower-case"),
+        pytest.param(f"BEARER {OWN}", id="upper-case"),
+        pytest.param(f"Bearer  \t {OWN} ", id="blanks-around"),
+        pytest.param(OWN, id="bare"),
+        pytest.param(f" {OWN} ", id="bare-blanks-around"),
+    ],
+)
+@pytest.mark.parametrize("api_key", [None, OTHER, "one,two"])
+@pytest.mark.parametrize("config", [ALONE, LENT, GUARDED], ids=["alone", "lent", "guarded"])
+def test_a_key_in_authorization_comes_before_every_other(
+    authorization: str, api_key: str | None, config: Config
+) -> None:
+    """Ours: design.md, "The caller's key is an argument": the order of the sources."""
+    assert key_for(Caller(authorization, api_key), config) == OWN
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        pytest.param(None, id="absent"),
+        pytest.param("", id="empty"),
+        pytest.param(" \t ", id="blank"),
+        pytest.param("Bearer", id="Bearer-alone"),
+        pytest.param("Bearer   ", id="Bearer-blank"),
+        pytest.param("YOUR_API_KEY", id="placeholder"),
+        pytest.param("Bearer YOUR_API_KEY", id="Bearer-placeholder"),
+        pytest.param("bearer  YOUR_API_KEY ", id="bearer-placeholder-blanks"),
+        pytest.param("Basic dXNlcjpwYXNz", id="Basic"),
+        pytest.param("basic dXNlcjpwYXNz", id="basic"),
+        pytest.param('Digest username="Mufasa", realm="a"', id="Digest"),
+        pytest.param("AWS4-HMAC-SHA256 Credential=a", id="another-scheme"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("api_key", "config", "expected"),
+    [
+        pytest.param(OTHER, ALONE, OTHER, id="X-API-Key"),
+        pytest.param(f" {OTHER}\t", ALONE, OTHER, id="X-API-Key-blanks-around"),
+        pytest.param(OTHER, LENT, OTHER, id="X-API-Key-before-shared"),
+        pytest.param(OTHER, GUARDED, OTHER, id="X-API-Key-guarded"),
+        pytest.param(None, LENT, SHARED, id="shared"),
+        pytest.param(" ", LENT, SHARED, id="X-API-Key-blank-shared"),
+        pytest.param("YOUR_API_KEY", LENT, SHARED, id="X-API-Key-placeholder-shared"),
+        pytest.param(TOKEN, GUARDED, SHARED, id="X-API-Key-token"),
+        pytest.param(None, ALONE, KeyMissing, id="nothing"),
+        pytest.param("", ALONE, KeyMissing, id="X-API-Key-empty"),
+        pytest.param("YOUR_API_KEY", ALONE, KeyMissing, id="X-API-Key-placeholder"),
+        pytest.param(None, GUARDED, KeyMissing, id="guarded-nothing"),
+        pytest.param(None, Config(api_key=" "), KeyMissing, id="shared-blank"),
+        pytest.param(None, Config(api_key="YOUR_API_KEY"), KeyMissing, id="shared-placeholder"),
+        pytest.param("a b", ALONE, KeyUnusable, id="X-API-Key-unusable"),
+        pytest.param("a b", LENT, KeyUnusable, id="X-API-Key-unusable-shared"),
+    ],
+)
+def test_without_a_key_in_authorization_the_next_source_decides(
+    authorization: str | None, api_key: str | None, config: Config, expected: str | type[ScenextError]
+) -> None:
+    """Ours: design.md: the placeholder, blanks and another scheme count as no key."""
+    caller = Caller(authorization, api_key)
+    if isinstance(expected, str):
+        assert key_for(caller, config) == expected
+    else:
+        with pytest.raises(expected):
+            key_for(caller, config)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param("one,two", id="joined"),
+        pytest.param("one, two", id="joined-with-blank"),
+        pytest.param(f"{OWN},", id="comma"),
+        pytest.param("sk_one two", id="inner-blank"),
+        pytest.param("sk_one\ttwo", id="inner-tab"),
+        pytest.param("one\ntwo", id="newline"),
+        pytest.param("one\x00two", id="nul"),
+        pytest.param("one\x7ftwo", id="delete"),
+        pytest.param("clé", id="latin-1"),
+        pytest.param("密钥", id="chinese"),
+        pytest.param("one\u202etwo", id="bidi"),
+        pytest.param("one\ud800", id="surrogate"),
+    ],
+)
+@pytest.mark.parametrize("config", [ALONE, LENT, GUARDED], ids=["alone", "lent", "guarded"])
+def test_what_cannot_be_one_key_is_refused_and_never_shown(key: str, config: Config) -> None:
+    """Ours: design.md: refused in words, not by a crash; a shared key does not take its place."""
+    for caller in (Caller(f"Bearer {key}", None), Caller(key, OTHER), Caller(None, key)):
+        with pytest.raises(KeyUnusable) as caught:
+            key_for(caller, config)
+        assert (str(caught.value), caught.value.detail, caught.value.__cause__) == ("", "", None)
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        pytest.param(f"Bearer {OWN}, Bearer {OTHER}", id="two-Bearers"),
+        pytest.param(f"Bearer {OWN},Bearer {OTHER}", id="two-Bearers-tight"),
+        pytest.param(f"Bearer Bearer {OWN}", id="Bearer-twice"),
+        pytest.param(f"Bearer {OWN} {OTHER}", id="two-keys"),
+    ],
+)
+def test_two_keys_in_one_authorization_header_are_refused(authorization: str) -> None:
+    """Ours: design.md: WSGI joins repeated headers with a comma."""
+    with pytest.raises(KeyUnusable):
+        key_for(Caller(authorization, OTHER), LENT)
+
+
+@pytest.mark.parametrize(
+    ("caller", "config", "expected"),
+    [
+        pytest.param(Caller(f"Bearer {TOKEN}"), GUARDED, SHARED, id="Bearer"),
+        pytest.param(Caller(TOKEN), GUARDED, SHARED, id="bare"),
+        pytest.param(Caller(None, TOKEN), GUARDED, SHARED, id="X-API-Key"),
+        pytest.param(Caller(f"Bearer {TOKEN}x"), GUARDED, f"{TOKEN}x", id="almost"),
+        pytest.param(Caller(f"Bearer {TOKEN.upper()}"), GUARDED, TOKEN.upper(), id="other-case"),
+        pytest.param(Caller(f"Bearer {TOKEN}"), TOKEN_ONLY, KeyMissing, id="no-key-to-lend"),
+        pytest.param(Caller(f"Bearer {TOKEN}"), PLACEHOLDER, KeyMissing, id="placeholder-to-lend"),
+        pytest.param(Caller(), TOKEN_ONLY, KeyMissing, id="nothing-at-all"),
+        pytest.param(Caller(f"Bearer {OWN}"), TOKEN_ONLY, OWN, id="own-key"),
+    ],
+)
+def test_the_access_token_borrows_the_shared_key_and_is_never_a_key(
+    caller: Caller, config: Config, expected: str | type[ScenextError]
+) -> None:
+    """Ours: design.md, "The shared key": only who presents the token is lent it."""
+    if isinstance(expected, str):
+        assert key_for(caller, config) == expected != TOKEN
+    else:
+        with pytest.raises(expected):
+            key_for(caller, config)
+
+
+def test_repr_of_caller_and_config_hides_every_secret() -> None:
+    """Ours: design.md: `repr` hides it."""
+    shown = repr((Caller(f"Bearer {OWN}", OTHER), GUARDED))
+    assert shown.startswith("(Caller(")
+    assert "Config(" in shown
+    assert [secret for secret in (OWN, OTHER, SHARED, TOKEN) if secret in shown] == []

@@ -1,0 +1,169 @@
+"""The house rules that a program can check: who imports what, how long things are, what is never written."""
+
+import ast
+import configparser
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "scenext_service"
+MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+TESTS = sorted(path.name for path in (ROOT / "tests").glob("test_*.py"))
+
+FLASK = {"mcp/transport.py", "health.py", "__init__.py"}
+REQUESTS = {"scenext.py", "deadline.py", "sandbox.py", "__init__.py"}
+LONGEST_MODULE, LONGEST_FUNCTION = 200, 40  # lines
+CHECKED_AT_LEAST = 20  # modules; a wrong path must not make a rule pass by finding nothing
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def tree(module: str) -> ast.Module:
+    return ast.parse((PACKAGE / module).read_text(encoding="utf-8"))
+
+
+def imports(source: ast.Module, module: str) -> Iterator[str]:
+    """Yield the absolute name of everything that a module of the package imports, wherever in it."""
+    package = ["scenext_service", *module.split("/")[:-1]]
+    for node in ast.walk(source):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            parts = [*base, *([node.module] if node.module else [])]
+            yield from (".".join([*parts, name.name]) for name in node.names)
+
+
+def broken(source: ast.Module, module: str) -> list[str]:
+    """Return the imports of a module that the rule forbids."""
+
+    def forbidden(name: str) -> bool:
+        parts = name.split(".")
+        if parts[0] in ("flask", "werkzeug"):
+            return module not in FLASK
+        if parts[0] in ("requests", "urllib3"):
+            return module not in REQUESTS
+        return module.startswith("mcp/") and parts[0] == "scenext_service" and parts[1] != "mcp"
+
+    return [name for name in imports(source, module) if forbidden(name)]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_module_imports_only_what_its_place_allows(module: str) -> None:
+    """Ours: design.md, "Import rule": the protocol, the API and the web framework each have their place."""
+    assert broken(tree(module), module) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "found"),
+    [
+        pytest.param("mcp/registry.py", "from ..config import Config", ["scenext_service.config.Config"], id="up"),
+        pytest.param("mcp/registry.py", "from .. import config", ["scenext_service.config"], id="up-to-package"),
+        pytest.param("mcp/eras.py", "import scenext_service.logs", ["scenext_service.logs"], id="absolute"),
+        pytest.param("mcp/eras.py", "from .jsonrpc import RpcError", [], id="beside"),
+        pytest.param("mcp/eras.py", "from . import jsonrpc", [], id="beside-by-package"),
+        pytest.param("mcp/eras.py", "import orjson", [], id="library"),
+        pytest.param("tools.py", "def f() -> None:\n    import flask", ["flask"], id="flask-inside-a-function"),
+        pytest.param("tools.py", "from werkzeug.wsgi import f", ["werkzeug.wsgi.f"], id="werkzeug"),
+        pytest.param("answers.py", "from requests import Response", ["requests.Response"], id="requests"),
+        pytest.param("health.py", "import urllib3.util", ["urllib3.util"], id="urllib3"),
+        pytest.param("health.py", "import flask", [], id="flask-in-its-place"),
+        pytest.param("deadline.py", "import urllib3", [], id="urllib3-in-its-place"),
+    ],
+)
+def test_the_import_rule_notices_what_it_forbids(module: str, line: str, found: list[str]) -> None:
+    """Ours: a rule that cannot fail holds nothing."""
+    assert broken(ast.parse(line), module) == found
+
+
+def test_the_rules_look_at_the_whole_package() -> None:
+    """Ours: a rule that cannot fail holds nothing."""
+    assert len(MODULES) >= CHECKED_AT_LEAST
+    assert set(MODULES) >= FLASK | REQUESTS
+    assert Path(__file__).name in TESTS
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_and_no_function_is_long(module: str) -> None:
+    """Ours: house-style.md, section 1: no module over 200 lines, no function over 40."""
+    source = tree(module)
+    functions = [node for node in ast.walk(source) if isinstance(node, Function)]
+    long = {node.name: length for node in functions if (length := lines_of(node)) > LONGEST_FUNCTION}
+    assert len((PACKAGE / module).read_text(encoding="utf-8").splitlines()) <= LONGEST_MODULE
+    assert long == {}
+
+
+def lines_of(node: Function) -> int:
+    """Return the number of lines of a function, its decorators included."""
+    assert node.end_lineno is not None
+    return node.end_lineno + 1 - min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_everything_public_has_a_docstring(module: str) -> None:
+    """Ours: house-style.md, section 4: module, class and function, each in a sentence."""
+    source = tree(module)
+    public = [
+        node
+        for node in source.body
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and not node.name.startswith("_")
+    ]
+    assert ast.get_docstring(source)
+    assert [node.name for node in public if not ast.get_docstring(node)] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_rebinds_a_name_of_a_module(module: str) -> None:
+    """Ours: house-style.md, section 6: no module-level mutable state."""
+    assert [node.names for node in ast.walk(tree(module)) if isinstance(node, ast.Global)] == []
+
+
+@pytest.mark.parametrize("module", TESTS)
+def test_each_test_says_where_its_expectation_comes_from(module: str) -> None:
+    """Ours: house-style.md, section 4, "Tests"."""
+    source = ast.parse((ROOT / "tests" / module).read_text(encoding="utf-8"))
+    tests = [node for node in ast.walk(source) if isinstance(node, Function) and node.name.startswith("test_")]
+    sources = ("Spec: ", "Ours: ", "Gap: ")
+    assert tests
+    assert [node.name for node in tests if not (ast.get_docstring(node) or "").startswith(sources)] == []
+
+
+def tracked() -> dict[str, str]:
+    """Return the text files of the repository by name."""
+    git = shutil.which("git")
+    assert git is not None
+    listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    texts = {}
+    for name in filter(None, listed.split("\0")):
+        path = ROOT / name
+        content = path.read_bytes() if path.is_file() else b"\0"
+        if b"\0" not in content:
+            texts[name] = content.decode("utf-8")
+    return texts
+
+
+def test_no_file_speaks_of_the_place_where_it_was_written() -> None:
+    """Ours: a repository stands on its own."""
+    words = ["/".join(["", "work", ""]), "".join(["sha", "red/"])]
+    texts = tracked()
+    assert {f"scenext_service/{module}" for module in MODULES} <= set(texts)
+    assert [(name, word) for name, text in texts.items() for word in words if word in text] == []
+
+
+def test_setup_cfg_holds_everything_but_what_it_cannot() -> None:
+    """Ours: house-style.md, section 5: [project] or [tool.mypy] in pyproject.toml would silently take its place."""
+    setup = configparser.ConfigParser()
+    setup.read_string((ROOT / "setup.cfg").read_text(encoding="utf-8"))
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert setup["metadata"]["name"] == "scenext_service"
+    assert setup["metadata"]["version"] == "attr: scenext_service.version.VERSION"
+    needed = [line.split(">=")[0] for line in setup["options"]["install_requires"].split()]
+    assert needed == ["fastjsonschema", "flask", "gunicorn", "orjson", "requests", "urllib3"]
+    assert (setup["mypy"]["strict"], setup["coverage:report"]["fail_under"]) == ("True", "100")
+    assert setup["tool:pytest"]["filterwarnings"].split() == ["error"]
+    assert (set(pyproject), set(pyproject["tool"])) == ({"build-system", "tool"}, {"ruff"})
