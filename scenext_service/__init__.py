@@ -31,7 +31,7 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
     server = mcp.Server(
         info={"name": "scenext_service", "title": "Scenext", "version": VERSION},
         instructions=definitions.INSTRUCTIONS,
-        tools=tools.registry(config, scenext),
+        tools=mcp.Registry(tools.tools(config, scenext)),
     )
     origins = mcp.Origins(config.allowed_origins, own=config.public)
     app = Flask(__name__, static_folder=None)

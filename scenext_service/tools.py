@@ -22,14 +22,14 @@ from .definitions import (
     STARTED,
     gen_schema,
 )
-from .mcp import Caller, Registry, Tool, ToolError, ToolResult
+from .mcp import Caller, Tool, ToolError, ToolResult
 from .scenext import Scenext
 from .text import one_line
 
 Call = Callable[[dict[str, Any], Caller], ToolResult]
 
 
-def registry(config: Config, scenext: Scenext) -> Registry:
+def tools(config: Config, scenext: Scenext) -> list[Tool]:
     """Make the tools, bound to one configuration and one client."""
 
     def query_video_status(arguments: dict[str, Any], caller: Caller) -> ToolResult:
@@ -45,7 +45,7 @@ def registry(config: Config, scenext: Scenext) -> Registry:
         started = {"task_id": task_id, "status": "success", "message": STARTED, **data} | {"task_id": task_id}
         return _result(started, f"task_id: {one_line(task_id, 128)}\n{STARTED}")
 
-    return Registry([_query_tool(query_video_status), _gen_tool(gen_video, config.default_quality)])
+    return [_query_tool(query_video_status), _gen_tool(gen_video, config.default_quality)]
 
 
 def _query_tool(call: Call) -> Tool:

@@ -15,7 +15,7 @@ SECRET = "sentinel-key-4f9a1c7e2b"
 
 
 def test_an_empty_environment_gives_the_documented_defaults() -> None:
-    """Ours: design.md, "Config"; scenext-api.md for the address."""
+    """Ours: Config; Scenext's API reference for the address."""
     assert from_env({}) == Config(
         api_base_url="https://api.scenext.cn/api",
         api_key=None,
@@ -74,7 +74,7 @@ def test_a_blank_variable_is_unset(blank: str) -> None:
     ],
 )
 def test_each_variable_sets_its_field_and_no_other(name: str, value: str, field: str, expected: Any) -> None:
-    """Ours: design.md, "Config"."""
+    """Ours: Config."""
     config = from_env({f"SCENEXT_{name}": value, "HOME": "/", "SCENEXT_UNKNOWN": "1"})
     assert config == dataclasses.replace(Config(), **{field: expected})
     assert type(getattr(config, field)) is type(expected)
@@ -127,7 +127,7 @@ def test_a_port_means_that_the_public_reaches_the_server() -> None:
     ],
 )
 def test_a_bad_value_is_a_config_error_that_names_the_variable_and_shows_no_secret(name: str, value: str) -> None:
-    """Ours: design.md: a bad value fails at start with the variable's name, on one line."""
+    """Ours: a bad value fails at start with the variable's name, on one line."""
     with pytest.raises(ConfigError) as caught:
         from_env({name: value})
     message = str(caught.value)
@@ -137,7 +137,7 @@ def test_a_bad_value_is_a_config_error_that_names_the_variable_and_shows_no_secr
 
 
 def test_the_configuration_is_frozen() -> None:
-    """Ours: design.md, "Config" is read once."""
+    """Ours: Config is read once."""
     config: Any = Config()
     for field in dataclasses.fields(Config):
         with pytest.raises(dataclasses.FrozenInstanceError):
@@ -145,7 +145,7 @@ def test_the_configuration_is_frozen() -> None:
 
 
 def test_every_call_ends_before_gunicorn_and_the_platforms_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ours: design.md, "One total deadline" and "A slow upstream cannot starve the rest"."""
+    """Ours: One total deadline and "A slow upstream cannot starve the rest"."""
     monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
     gunicorn = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
     assert 0 < Config().timeout <= MAX_TIMEOUT < gunicorn["graceful_timeout"] < 30

@@ -33,7 +33,7 @@ PLACEHOLDER = Config(api_key="YOUR_API_KEY", access_token=TOKEN)
 def test_a_key_in_authorization_comes_before_every_other(
     authorization: str, api_key: str | None, config: Config
 ) -> None:
-    """Ours: design.md, "The caller's key is an argument": the order of the sources."""
+    """Ours: the order of the sources."""
     assert key_for(Caller(authorization, api_key), config) == OWN
 
 
@@ -78,7 +78,7 @@ def test_a_key_in_authorization_comes_before_every_other(
 def test_without_a_key_in_authorization_the_next_source_decides(
     authorization: str | None, api_key: str | None, config: Config, expected: str | type[ScenextError]
 ) -> None:
-    """Ours: design.md: the placeholder, blanks and another scheme count as no key."""
+    """Ours: the placeholder, blanks and another scheme count as no key."""
     caller = Caller(authorization, api_key)
     if isinstance(expected, str):
         assert key_for(caller, config) == expected
@@ -106,7 +106,7 @@ def test_without_a_key_in_authorization_the_next_source_decides(
 )
 @pytest.mark.parametrize("config", [ALONE, LENT, GUARDED], ids=["alone", "lent", "guarded"])
 def test_what_cannot_be_one_key_is_refused_and_never_shown(key: str, config: Config) -> None:
-    """Ours: design.md: refused in words, not by a crash; a shared key does not take its place."""
+    """Ours: refused in words, not by a crash; a shared key does not take its place."""
     for caller in (Caller(f"Bearer {key}", None), Caller(key, OTHER), Caller(None, key)):
         with pytest.raises(KeyUnusable) as caught:
             key_for(caller, config)
@@ -123,7 +123,7 @@ def test_what_cannot_be_one_key_is_refused_and_never_shown(key: str, config: Con
     ],
 )
 def test_two_keys_in_one_authorization_header_are_refused(authorization: str) -> None:
-    """Ours: design.md: WSGI joins repeated headers with a comma."""
+    """Ours: WSGI joins repeated headers with a comma."""
     with pytest.raises(KeyUnusable):
         key_for(Caller(authorization, OTHER), LENT)
 
@@ -145,7 +145,7 @@ def test_two_keys_in_one_authorization_header_are_refused(authorization: str) ->
 def test_the_access_token_borrows_the_shared_key_and_is_never_a_key(
     caller: Caller, config: Config, expected: str | type[ScenextError]
 ) -> None:
-    """Ours: design.md, "The shared key": only who presents the token is lent it."""
+    """Ours: only who presents the token is lent it."""
     if isinstance(expected, str):
         assert key_for(caller, config) == expected != TOKEN
     else:
@@ -154,7 +154,7 @@ def test_the_access_token_borrows_the_shared_key_and_is_never_a_key(
 
 
 def test_repr_of_caller_and_config_hides_every_secret() -> None:
-    """Ours: design.md: `repr` hides it."""
+    """Ours: `repr` hides it."""
     shown = repr((Caller(f"Bearer {OWN}", OTHER), GUARDED))
     assert shown.startswith("(Caller(")
     assert "Config(" in shown

@@ -43,7 +43,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
 def test_an_unknown_path_is_not_found_in_json(client: FlaskClient, method: str, path: str) -> None:
-    """Ours: design.md, "JSON on every path"; OAuth clients parse this body."""
+    """Ours: JSON on every path; OAuth clients parse this body."""
     response = client.open(path, method=method)
     assert (response.status_code, response.content_type) == (404, "application/json")
     assert response.get_json() == {"error": "not_found"}
@@ -53,7 +53,7 @@ def test_an_unknown_path_is_not_found_in_json(client: FlaskClient, method: str, 
 @pytest.mark.parametrize("path", ["//mcp", "/mcp//", "//mcp//", "//healthz", "/.well-known//x", "//"])
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_a_doubled_slash_is_never_redirected(client: FlaskClient, method: str, path: str) -> None:
-    """Ours: mcp.md, "Both": clients lose their Authorization on a redirect."""
+    """Ours: clients lose their Authorization on a redirect."""
     # As a URL of the test client, `//mcp` would be a host.
     response = client.open("/", method=method, environ_overrides={"PATH_INFO": path})
     assert not 300 <= response.status_code < 400
@@ -75,7 +75,7 @@ def fresh() -> Flask:
 
 
 def test_a_bug_outside_mcp_is_an_internal_error_in_json_and_one_log_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ours: design.md, "JSON on every path": never HTML, and nothing of the bug in the answer."""
+    """Ours: never HTML, and nothing of the bug in the answer."""
     client = fresh().test_client()
     capsys.readouterr()
     response = client.get("/broken")
@@ -88,7 +88,7 @@ def test_a_bug_outside_mcp_is_an_internal_error_in_json_and_one_log_line(capsys:
 
 
 def test_any_refusal_of_flask_is_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ours: design.md, "JSON on every path"."""
+    """Ours: JSON on every path."""
     client = fresh().test_client()
     capsys.readouterr()
     response = client.get("/teapot")
@@ -121,7 +121,7 @@ KEY, TOKEN = "sentinel-key-4f9a1c7e2b", "sentinel-token-71f5a8e93c"
 def test_the_start_warns_of_what_an_operator_must_not_be_surprised_by(
     capsys: pytest.CaptureFixture[str], config: Config, warnings: list[str]
 ) -> None:
-    """Ours: design.md, "The shared key" and "The sandbox": start-up logs a warning that says so."""
+    """Ours: the shared key and the sandbox: start-up logs a warning that says so."""
     create_app(config)
     written = capsys.readouterr().out
     lines = written.splitlines()
@@ -132,7 +132,7 @@ def test_the_start_warns_of_what_an_operator_must_not_be_surprised_by(
 
 @pytest.mark.parametrize("sandbox", [True, False])
 def test_the_environment_is_read_where_no_configuration_is_given(bare: pytest.MonkeyPatch, sandbox: bool) -> None:
-    """Ours: design.md, "Config" is read once from the environment."""
+    """Ours: Config is read once from the environment."""
     bare.setenv("SCENEXT_SANDBOX", str(int(sandbox)))
     client = create_app().test_client()
     assert client.get("/healthz").get_json() == {"status": "ok", "version": VERSION, "sandbox": sandbox}
@@ -145,7 +145,7 @@ def test_a_configuration_that_is_given_is_taken_instead_of_the_environment(bare:
 
 
 def test_two_applications_share_nothing() -> None:
-    """Ours: house-style.md, section 6: no module-level mutable state."""
+    """Ours: no module-level mutable state."""
     apps = [create_app(Config(sandbox=sandbox)) for sandbox in (True, False)]
     assert [app.test_client().get("/healthz").get_json()["sandbox"] for app in apps] == [True, False]
 
@@ -167,7 +167,7 @@ def test_wsgi_gives_one_application_under_both_names() -> None:
     ],
 )
 def test_a_bad_configuration_ends_the_start_with_one_line(bare: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """Ours: design.md, "Config": a bad value fails at start with the variable's name."""
+    """Ours: a bad value fails at start with the variable's name."""
     bare.setenv(name, value)
     ended = subprocess.run([sys.executable, "wsgi.py"], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout) == (1, "")

@@ -55,7 +55,7 @@ def broken(source: ast.Module, module: str) -> list[str]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_each_module_imports_only_what_its_place_allows(module: str) -> None:
-    """Ours: design.md, "Import rule": the protocol, the API and the web framework each have their place."""
+    """Ours: the protocol, the API and the web framework each have their place."""
     assert broken(tree(module), module) == []
 
 
@@ -90,7 +90,7 @@ def test_the_rules_look_at_the_whole_package() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_no_module_and_no_function_is_long(module: str) -> None:
-    """Ours: house-style.md, section 1: no module over 200 lines, no function over 40."""
+    """Ours: no module over 200 lines, no function over 40."""
     source = tree(module)
     functions = [node for node in ast.walk(source) if isinstance(node, Function)]
     long = {node.name: length for node in functions if (length := lines_of(node)) > LONGEST_FUNCTION}
@@ -106,7 +106,7 @@ def lines_of(node: Function) -> int:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_everything_public_has_a_docstring(module: str) -> None:
-    """Ours: house-style.md, section 4: module, class and function, each in a sentence."""
+    """Ours: module, class and function, each in a sentence."""
     source = tree(module)
     public = [
         node
@@ -119,13 +119,13 @@ def test_everything_public_has_a_docstring(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_nothing_rebinds_a_name_of_a_module(module: str) -> None:
-    """Ours: house-style.md, section 6: no module-level mutable state."""
+    """Ours: no module-level mutable state."""
     assert [node.names for node in ast.walk(tree(module)) if isinstance(node, ast.Global)] == []
 
 
 @pytest.mark.parametrize("module", TESTS)
 def test_each_test_says_where_its_expectation_comes_from(module: str) -> None:
-    """Ours: house-style.md, section 4, "Tests"."""
+    """Ours: tests say where what they hold comes from."""
     source = ast.parse((ROOT / "tests" / module).read_text(encoding="utf-8"))
     tests = [node for node in ast.walk(source) if isinstance(node, Function) and node.name.startswith("test_")]
     sources = ("Spec: ", "Ours: ", "Gap: ")
@@ -156,7 +156,7 @@ def test_no_file_speaks_of_the_place_where_it_was_written() -> None:
 
 
 def test_setup_cfg_holds_everything_but_what_it_cannot() -> None:
-    """Ours: house-style.md, section 5: [project] or [tool.mypy] in pyproject.toml would silently take its place."""
+    """Ours: [project] or [tool.mypy] in pyproject.toml would silently take its place."""
     setup = configparser.ConfigParser()
     setup.read_string((ROOT / "setup.cfg").read_text(encoding="utf-8"))
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ from scenext_service.config import Config
 from scenext_service.definitions import INSTRUCTIONS, NO_QUESTION
 from scenext_service.mcp import Caller, Origins, Registry, Server, Tool, ToolResult, create_blueprint
 from scenext_service.scenext import Scenext
-from scenext_service.tools import registry
+from scenext_service.tools import tools as tools_of
 from scenext_service.version import VERSION
 
 from .conftest import KEY, Mcp
@@ -92,7 +92,7 @@ def test_every_revision_has_the_whole_life_of_a_client(mcp: Mcp, header: str | N
     accepted = mcp.post(INITIALIZED, headers)
     assert (accepted.status_code, accepted.data) == (202, b"")
     assert outcome(mcp.legacy("ping", headers=headers)) == (200, PONG)
-    tools = registry(Config(), Scenext(Config())).definitions()
+    tools = [tool.definition() for tool in tools_of(Config(), Scenext(Config()))]
     assert [tool["name"] for tool in tools] == ["query_video_status", "gen_video"]
     listed = outcome(mcp.legacy("tools/list", headers=headers))
     assert listed == (200, {"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}})

@@ -56,7 +56,7 @@ def test_fields_are_pairs_that_stay_on_the_line(fields: dict[str, Any] | None, p
 )
 @pytest.mark.parametrize("where", ["message", "field", "exception"])
 def test_a_record_is_one_printable_line_whatever_is_in_it(text: str, where: str) -> None:
-    """Ours: design.md, "Logs" are one line an event; a terminal obeys none of it."""
+    """Ours: Logs are one line an event; a terminal obeys none of it."""
     error = ValueError(text)
     written = {
         "message": lambda: line(text),
@@ -273,7 +273,7 @@ def assert_silent(response: TestResponse, lines: list[str]) -> None:
 @pytest.mark.parametrize("credentials", CREDENTIALS)
 @pytest.mark.parametrize("path", PATHS)
 def test_no_path_shows_a_secret(mcp: Mcp, debug: list[str], path: str, credentials: str) -> None:
-    """Ours: design.md: never in a URL, an exception, a log line or an answer."""
+    """Ours: never in a URL, an exception, a log line or an answer."""
     response = PATHS[path](mcp, CREDENTIALS[credentials])
     assert response.status_code < 500
     assert_silent(response, debug)

@@ -22,7 +22,7 @@ def lines(data: dict[str, Any]) -> list[str]:
 
 
 def test_a_completed_job_is_told_whole() -> None:
-    """Ours: design.md, "Results": the state, the links as Markdown, and what to do next."""
+    """Ours: the state, the links as Markdown, and what to do next."""
     data = {"task_id": "1", "status": "COMPLETED", "progress": FRAMES, "points": 10, "result": {"video_url": URL}}
     assert lines(data) == [
         "Status / 状态: COMPLETED (已完成)",
@@ -36,7 +36,7 @@ def test_a_completed_job_is_told_whole() -> None:
 
 
 def test_a_job_in_progress_says_when_to_ask_again() -> None:
-    """Ours: scenext-api.md, "Polling advice": every 30 seconds, 10 to 20 minutes."""
+    """Ours: Scenext's API reference, "Polling advice": every 30 seconds, 10 to 20 minutes."""
     first, frames, english, chinese = lines({"task_id": "1", "status": "IN_PROGRESS", "progress": []})
     assert (first, frames) == ("Status / 状态: IN_PROGRESS (生成中)", "Frames / 画面: 0")
     assert [words for words in ("30 seconds", "same task_id", "10 to 20 minutes") if words not in english] == []
@@ -54,7 +54,7 @@ def test_a_job_in_progress_says_when_to_ask_again() -> None:
     ],
 )
 def test_an_unknown_status_is_shown_and_asked_for_again(data: dict[str, Any]) -> None:
-    """Ours: scenext-api.md names three states; any other is no end."""
+    """Ours: Scenext's API reference names three states; any other is no end."""
     shown = lines(data)
     assert shown[0].startswith("Status / 状态: ")
     assert not shown[0].endswith(")")
@@ -89,7 +89,7 @@ def test_an_unknown_status_is_shown_and_asked_for_again(data: dict[str, Any]) ->
     ],
 )
 def test_the_video_is_found_in_a_result_of_any_shape(result: Any, videos: list[str]) -> None:
-    """Ours: scenext-api.md: accept an object, a list of objects, or nothing. Only web addresses become links."""
+    """Ours: Scenext's reference has an object, a list of objects, or nothing. Only web addresses become links."""
     shown = lines({"status": "COMPLETED", "result": result})
     assert shown[0] == "Status / 状态: COMPLETED (已完成)"
     assert shown[1:-2] == [*videos, "Frames / 画面: 0"]
@@ -98,7 +98,7 @@ def test_the_video_is_found_in_a_result_of_any_shape(result: Any, videos: list[s
 
 
 def test_a_result_that_is_missing_has_no_video() -> None:
-    """Ours: scenext-api.md: accept nothing."""
+    """Ours: Scenext's API reference: accept nothing."""
     assert "no video link" in lines({"status": "COMPLETED"})[-2]
 
 
@@ -189,7 +189,7 @@ def test_deep_nesting_is_no_failure(data: dict[str, Any]) -> None:
 
 
 def test_of_many_frames_the_newest_twenty_are_shown_and_the_rest_is_mentioned() -> None:
-    """Ours: design.md, "Results": the data beside it has all of them."""
+    """Ours: the data beside it has all of them."""
     frames = [{"id": f"frame{n}", "image": f"https://h/{n}.png"} for n in range(1, 501)]
     shown = lines({"status": "IN_PROGRESS", "progress": frames})
     assert shown[1:3] == [
@@ -220,12 +220,12 @@ def test_twenty_frames_are_shown_without_a_word_about_more() -> None:
     ],
 )
 def test_odd_frames_are_shown_as_far_as_they_go(progress: Any, count: int, shown: list[str]) -> None:
-    """Ours: scenext-api.md documents a list of {id, image}; anything else is tolerated."""
+    """Ours: Scenext's API reference documents a list of {id, image}; anything else is tolerated."""
     assert lines({"progress": progress})[1:-2] == [f"Frames / 画面: {count}", *shown]
 
 
 def test_a_frame_without_an_id_is_still_a_picture() -> None:
-    """Ours: scenext-api.md documents a list of {id, image}; anything else is tolerated."""
+    """Ours: Scenext's API reference documents a list of {id, image}; anything else is tolerated."""
     assert LINK.findall(reading.job({"progress": [{"image": "https://h/1"}]})) == ["https://h/1"]
 
 
@@ -243,7 +243,7 @@ def test_a_frame_without_an_id_is_still_a_picture() -> None:
     ],
 )
 def test_points_are_shown_under_whatever_name_they_came(data: dict[str, Any], shown: list[str]) -> None:
-    """Ours: scenext-api.md: the field's name is not documented."""
+    """Ours: Scenext's API reference: the field's name is not documented."""
     found = [line for line in lines({"status": "COMPLETED", **data}) if line.startswith("Points / 积分: ")]
     assert found == [f"Points / 积分: {pair}" for pair in shown]
 
@@ -263,7 +263,7 @@ def test_points_are_shown_under_whatever_name_they_came(data: dict[str, Any], sh
     ],
 )
 def test_a_failed_job_gives_its_reasons_and_the_price_of_another(data: dict[str, Any], reasons: list[str]) -> None:
-    """Ours: scenext-api.md, "`result`"; a new job is charged again."""
+    """Ours: Scenext's API reference, "`result`"; a new job is charged again."""
     shown = lines({"status": "FAILED", **data})
     assert shown[0] == "Status / 状态: FAILED (失败)"
     assert [line for line in shown if line.startswith("Reason")] == [f"Reason / 原因: {text}" for text in reasons]

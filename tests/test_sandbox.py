@@ -84,7 +84,7 @@ def test_a_job_gains_frames_and_is_completed_after_its_time(scene: Scene) -> Non
 
 
 def test_a_clock_that_is_behind_shows_a_job_without_frames(scene: Scene) -> None:
-    """Ours: design.md: several worker processes and hosts answer; their clocks differ."""
+    """Ours: several worker processes and hosts answer; their clocks differ."""
     task_id = scene.start()
     scene.now = NOW - 10
     assert frames(scene.status(task_id)[1]) == []
@@ -92,7 +92,7 @@ def test_a_clock_that_is_behind_shows_a_job_without_frames(scene: Scene) -> None
 
 @pytest.mark.parametrize("age", [0, 20, 59.9, 60, 3600])
 def test_two_instances_give_the_same_answer(age: float) -> None:
-    """Ours: design.md: job state must survive more than one worker process."""
+    """Ours: job state must survive more than one worker process."""
     task_id = Scene().start()
     assert task_id == Scene().start()
     assert Scene(NOW + age).status(task_id) == Scene(NOW + age).status(task_id)
@@ -100,7 +100,7 @@ def test_two_instances_give_the_same_answer(age: float) -> None:
 
 
 def test_jobs_of_different_times_have_different_ids() -> None:
-    """Ours: scenext-api.md: each call starts a new job."""
+    """Ours: Scenext's API reference: each call starts a new job."""
     assert len({Scene(NOW + milliseconds / 1000).start() for milliseconds in (0, 1, 2)}) == 3
 
 
@@ -207,7 +207,7 @@ def test_without_credit_jobs_are_refused_and_asking_is_free(scene: Scene) -> Non
     ],
 )
 def test_a_job_needs_a_question_or_an_image(scene: Scene, job: Any, status: int) -> None:
-    """Ours: scenext-api.md: at least one of `question` and `questionImages` is needed."""
+    """Ours: Scenext's API reference: at least one of `question` and `questionImages` is needed."""
     assert scene.generate(job)[0] == status
 
 
@@ -224,13 +224,13 @@ def test_a_job_needs_a_question_or_an_image(scene: Scene, job: Any, status: int)
     ],
 )
 def test_unknown_operations_and_jobs_are_404(scene: Scene, method: str, path: str) -> None:
-    """Ours: scenext-api.md knows two operations."""
+    """Ours: Scenext's API reference knows two operations."""
     status, body = scene.send(requests.Request(method, BASE + path))
     assert (status, body["status"]) == (404, "error")
 
 
 def test_a_post_without_a_body_is_a_job_without_a_question(scene: Scene) -> None:
-    """Ours: scenext-api.md: at least one of `question` and `questionImages` is needed."""
+    """Ours: Scenext's API reference: at least one of `question` and `questionImages` is needed."""
     assert scene.send(requests.Request("POST", f"{BASE}/gen_video"))[0] == 400
 
 

@@ -119,7 +119,7 @@ def test_both_eras_list_the_same_two_tools_in_one_order(mcp: Mcp) -> None:
 
 @pytest.mark.parametrize(("tool", "count"), [("query_video_status", 2), ("gen_video", 9)])
 def test_input_schemas_use_plain_keywords_only(tools: dict[str, dict[str, Any]], tool: str, count: int) -> None:
-    """Ours: design.md, "Schemas are plain": hosts drop tools with root-level `anyOf`, `pattern` and the like."""
+    """Ours: hosts drop tools with root-level `anyOf`, `pattern` and the like."""
     found = list(schemas(tools[tool]["inputSchema"]))
     assert len(found) == count
     assert [set(schema) - PLAIN_KEYWORDS for schema in found] == [set()] * count
@@ -136,7 +136,7 @@ def test_input_schemas_use_plain_keywords_only(tools: dict[str, dict[str, Any]],
 def test_every_parameter_is_described_and_no_key_is_one(
     tools: dict[str, dict[str, Any]], tool: str, names: set[str], required: list[str] | None
 ) -> None:
-    """Ours: scenext-api.md, "Create a job": the model knows of an argument what its description says."""
+    """Ours: Scenext's API reference, "Create a job": the model knows of an argument what its description says."""
     schema = tools[tool]["inputSchema"]
     assert set(schema["properties"]) == names
     assert schema.get("required") == required
@@ -144,7 +144,7 @@ def test_every_parameter_is_described_and_no_key_is_one(
 
 
 def test_quality_is_an_enumeration_that_names_the_default_of_the_operator() -> None:
-    """Ours: scenext-api.md, "Create a job", and SCENEXT_DEFAULT_QUALITY."""
+    """Ours: Scenext's API reference, "Create a job", and SCENEXT_DEFAULT_QUALITY."""
     mcp = Mcp(create_app(Config(sandbox=True, default_quality="h")).test_client())
     quality = mcp.legacy("tools/list").get_json()["result"]["tools"][1]["inputSchema"]["properties"]["quality"]
     assert (quality["type"], quality["enum"]) == ("string", ["h", "m", "l"])
@@ -171,7 +171,7 @@ def test_quality_is_an_enumeration_that_names_the_default_of_the_operator() -> N
     ],
 )
 def test_descriptions_say_what_a_model_must_know(tools: dict[str, dict[str, Any]], tool: str, phrase: str) -> None:
-    """Ours: scenext-api.md; scenext-mcp's texts as the behaviour to equal."""
+    """Ours: Scenext's API reference; scenext-mcp's texts as the behaviour to equal."""
     description = tools[tool]["description"]
     assert phrase in description
     assert CJK.search(description)
@@ -208,7 +208,7 @@ def test_annotations_are_truthful(tools: dict[str, dict[str, Any]], tool: str, f
 def test_query_passes_upstreams_data_on_unchanged(
     mcp: Mcp, upstream: Upstream, tools: dict[str, dict[str, Any]], data: dict[str, Any]
 ) -> None:
-    """Ours: design.md, "Results": whatever fields it has; the output schema accepts them all."""
+    """Ours: whatever fields it has; the output schema accepts them all."""
     upstream.answers(data)
     result = mcp.call("query_video_status", {"task_id": "12345"})
     assert_succeeds(result, data)
@@ -301,7 +301,7 @@ def test_a_video_is_followed_from_gen_video_to_completed(mcp: Mcp, upstream: Ups
 def test_gen_video_sends_the_job_in_scenexts_names(
     mcp: Mcp, upstream: Upstream, arguments: dict[str, Any], sent: dict[str, Any]
 ) -> None:
-    """Ours: scenext-api.md, "Create a job"; aliases as design.md, "Schemas are plain", lists them."""
+    """Ours: Scenext's API reference, "Create a job"; aliases for the camelCase spellings."""
     assert mcp.call("gen_video", arguments)["isError"] is False
     (request,) = upstream.requests
     assert (request.method, request.url) == ("POST", "https://api.scenext.cn/api/gen_video")
@@ -315,7 +315,7 @@ def test_gen_video_sends_the_job_in_scenexts_names(
     "arguments", [{"task_id": " 12345\n"}, {"taskId": "12345"}, {"task_id": "12345", "taskId": None}]
 )
 def test_query_asks_for_the_task_id_under_either_name(mcp: Mcp, upstream: Upstream, arguments: dict[str, Any]) -> None:
-    """Ours: scenext-api.md, "Query a job"."""
+    """Ours: Scenext's API reference, "Query a job"."""
     upstream.answers({"task_id": "12345"})
     assert mcp.call("query_video_status", arguments)["isError"] is False
     (request,) = upstream.requests
@@ -395,7 +395,7 @@ def test_wrong_arguments_are_explained_in_two_languages_and_send_nothing(
 def test_without_a_usable_key_nothing_is_sent(
     mcp: Mcp, upstream: Upstream, tool: str, arguments: dict[str, Any], headers: dict[str, str], words: tuple[str, ...]
 ) -> None:
-    """Ours: design.md, "A missing or refused key is a tool result", never HTTP 401."""
+    """Ours: A missing or refused key is a tool result, never HTTP 401."""
     assert_fails(mcp.call(tool, arguments, headers), *words)
     assert upstream.requests == []
 
@@ -479,7 +479,7 @@ NESTED = b'{"x":' * 300 + b"1" + b"}" * 300  # deeper than orjson writes, less d
 def test_a_job_that_may_have_been_charged_is_not_to_be_started_again(
     mcp: Mcp, upstream: Upstream, status: int, body: bytes, words: tuple[str, ...]
 ) -> None:
-    """Ours: design.md, "`gen_video` costs money and is never sent twice"; so the advice is not to call again."""
+    """Ours: `gen_video` costs money and is never sent twice; so the advice is not to call again."""
     upstream.script = (status, body)
     text = assert_fails(mcp.call(GEN, {"question": "q"}), *words)
     assert "once more" not in text
@@ -487,7 +487,7 @@ def test_a_job_that_may_have_been_charged_is_not_to_be_started_again(
 
 
 def test_a_bug_of_ours_does_not_advise_to_start_a_job_that_may_run_already(mcp: Mcp, upstream: Upstream) -> None:
-    """Ours: design.md, "`gen_video` costs money"; what broke after it was sent is no reason to send it again."""
+    """Ours: `gen_video` costs money; what broke after it was sent is no reason to send it again."""
     upstream.bug = RuntimeError("sentinel")
     text = assert_fails(mcp.call(GEN, {"question": "q"}), "This server failed", "charged")
     assert "sentinel" not in text

@@ -8,7 +8,9 @@ A request moves one way, from top to bottom, and its answer back:
     eras         protocol versions; which era a request belongs to
     legacy       the methods of the handshake revisions
     modern       the metadata checks and the methods of 2026-07-28
+    mirror       arguments that a client repeats in headers
     registry     the tools: definitions, argument checks, calls
+    arguments    what the model is told of arguments that do not fit
 
 Nothing here knows Scenext. A new protocol revision of a known era is one entry in `eras`.
 """

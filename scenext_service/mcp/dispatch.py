@@ -112,7 +112,7 @@ class Dispatcher:
             params = params_of(message)
             caller.log["trace_id"] = _trace_id(params.get("_meta"), headers)
             if era is Era.MODERN:
-                modern.check(message.method, params, headers)
+                modern.check(message.method, params, headers, self._tools)
             method = table.get(message.method)
             if method is None:
                 raise RpcError(METHOD_NOT_FOUND, f"Method not found: {message.method[:100]}")

@@ -7,6 +7,7 @@ Source: MCP 2026-07-28, basic/versioning "Terminology" and "Backward Compatibili
 "Request Metadata"; 2025-11-25, basic/transports "Protocol Version Header".
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -40,6 +41,7 @@ class Headers(NamedTuple):
     method: str | None = None  # Mcp-Method
     name: str | None = None  # Mcp-Name
     traceparent: str | None = None  # W3C Trace Context
+    parameter: Callable[[str], str | None] = lambda name: None  # the header Mcp-Param-{name}
 
 
 def classify(method: str, params: Any, headers: Headers) -> Era:

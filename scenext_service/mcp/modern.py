@@ -7,11 +7,11 @@ Source: MCP 2026-07-28, basic/index "_meta", basic/transports/streamable-http "S
 server/tools, server/utilities/caching.
 """
 
-import base64
 from typing import Any
 
 import orjson
 
+from . import mirror
 from .eras import (
     CLIENT_CAPABILITIES,
     CLIENT_INFO,
@@ -23,7 +23,7 @@ from .eras import (
     unsupported_version,
 )
 from .jsonrpc import HEADER_MISMATCH, INVALID_PARAMS, RpcError
-from .registry import Caller
+from .registry import Caller, Registry
 from .server import CAPABILITIES, Methods, Server, refuse_cursor
 
 TTL_MS = 3_600_000  # milliseconds that a client may keep the list; it changes only with a new release
@@ -31,10 +31,10 @@ TTL_MS = 3_600_000  # milliseconds that a client may keep the list; it changes o
 _NAMED_METHODS = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}  # whose Mcp-Name must agree
 
 
-def check(method: str, params: dict[str, Any], headers: Headers) -> None:
+def check(method: str, params: dict[str, Any], headers: Headers, tools: Registry) -> None:
     """Raise RpcError where the metadata is incomplete, a header disagrees with the body, or the version is not ours.
 
-    Headers come before the version: a client that disagrees with itself is told so first.
+    The version's header comes before the version: a client that disagrees with itself is told so first.
     """
     version = _declared_version(params)
     _agree("MCP-Protocol-Version", headers.protocol_version, version)
@@ -44,7 +44,9 @@ def check(method: str, params: dict[str, Any], headers: Headers) -> None:
     name = params.get(_NAMED_METHODS.get(method, ""))
     # A name that is no string has no header form: the method itself refuses it, and says why.
     if isinstance(name, str):
-        _agree("Mcp-Name", _decode(headers.name), name)
+        _agree("Mcp-Name", mirror.decode(headers.name), name)
+        for one in tools.mirrored(name) if method == "tools/call" else ():
+            mirror.check(one, params.get("arguments"), headers.parameter(one.name))
 
 
 def methods(server: Server) -> Methods:
@@ -95,18 +97,3 @@ def _agree(header: str, value: str | None, expected: str) -> None:
             HEADER_MISMATCH,
             f"Header mismatch: {header} header value '{value[:100]}' does not match body value '{expected[:100]}'",
         )
-
-
-def _decode(value: str | None) -> str | None:
-    """Undo the `=?base64?…?=` form of a header value; None where a character or the Base64 inside is not allowed."""
-    if value is None or not value.isascii():
-        return None
-    if not (value.startswith("=?base64?") and value.endswith("?=")):
-        return value
-    encoded = value[len("=?base64?") : -len("?=")]
-    try:
-        decoded = base64.b64decode(encoded, validate=True)
-        # b64decode tolerates stray bits in the last character, an encoder never sends them.
-        return decoded.decode() if base64.b64encode(decoded).decode() == encoded else None
-    except ValueError:  # not Base64, not ASCII, or not UTF-8
-        return None

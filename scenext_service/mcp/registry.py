@@ -10,7 +10,10 @@ from typing import Any
 
 import fastjsonschema
 
-from .jsonrpc import INVALID_PARAMS, RpcError
+from .arguments import explain
+from .eras import CLIENT_CAPABILITIES
+from .jsonrpc import INVALID_PARAMS, MISSING_REQUIRED_CLIENT_CAPABILITY, RpcError
+from .mirror import Mirrored, mirrored
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +42,10 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool. `schema` is published and enforced; `aliases` maps other spellings of arguments to its own."""
+    """A tool. `schema` is published and enforced; `aliases` maps other spellings of arguments to its own.
+
+    `requires` are the client capabilities without which it cannot work, as a ClientCapabilities object.
+    """
 
     name: str
     title: str
@@ -49,6 +55,7 @@ class Tool:
     output_schema: dict[str, Any] | None = None
     annotations: dict[str, Any] | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
+    requires: Mapping[str, Any] = field(default_factory=dict)
 
     def definition(self) -> dict[str, Any]:
         """Return the tool as `tools/list` shows it."""
@@ -68,6 +75,7 @@ class Registry:
     def __init__(self, tools: Iterable[Tool]) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._validate = {tool.name: fastjsonschema.compile(tool.schema) for tool in self._tools.values()}
+        self._mirrored = {tool.name: mirrored(tool.schema) for tool in self._tools.values()}
 
     def __contains__(self, name: object) -> bool:
         return name in self._tools
@@ -76,20 +84,22 @@ class Registry:
         """Return every tool's definition."""
         return [tool.definition() for tool in self._tools.values()]
 
+    def mirrored(self, name: str) -> tuple[Mirrored, ...]:
+        """Return the arguments of a tool that its caller mirrors into headers; none where there is no such tool."""
+        return self._mirrored.get(name, ())
+
     def call(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         """Answer `tools/call`: `{"content": [...], "isError": bool}`, with `structuredContent` on success.
 
-        Raises RpcError(INVALID_PARAMS) where the call itself is malformed or names no tool of ours.
+        Raises RpcError where the call itself is malformed, names no tool of ours, or comes from a client that lacks a
+        capability that the tool requires.
         """
-        name = params.get("name")
-        if not isinstance(name, str):
-            raise RpcError(INVALID_PARAMS, 'Invalid params: "name" must be a string, the name of a tool')
-        tool = self._tools.get(name)
-        if tool is None:
-            raise RpcError(INVALID_PARAMS, f"Unknown tool: {name[:100]}. Known tools: {', '.join(self._tools)}")
+        tool = self._named(params.get("name"))
         arguments = params.get("arguments")
         if arguments is not None and not isinstance(arguments, dict):
             raise RpcError(INVALID_PARAMS, 'Invalid params: "arguments" must be an object')
+        if tool.requires:
+            _check_capabilities(tool, params.get("_meta"))
         try:
             result = tool.call(self._checked(tool, arguments or {}), caller)
         except ToolError as error:
@@ -105,6 +115,14 @@ class Registry:
             answer["structuredContent"] = result.structured
         return answer
 
+    def _named(self, name: Any) -> Tool:
+        if not isinstance(name, str):
+            raise RpcError(INVALID_PARAMS, 'Invalid params: "name" must be a string, the name of a tool')
+        tool = self._tools.get(name)
+        if tool is None:
+            raise RpcError(INVALID_PARAMS, f"Unknown tool: {name[:100]}. Known tools: {', '.join(self._tools)}")
+        return tool
+
     def _checked(self, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments under the schema's names, without nulls. Raises ToolError where the schema says no."""
         given = {key: value for key, value in arguments.items() if value is not None}
@@ -113,8 +131,20 @@ class Registry:
         try:
             self._validate[tool.name](named)
         except fastjsonschema.JsonSchemaValueException as error:
-            raise ToolError(_explain(tool, error)) from None
+            raise ToolError(explain(tool.name, error)) from None
         return named
+
+
+def _check_capabilities(tool: Tool, meta: Any) -> None:
+    """Raise RpcError where the request does not declare what the tool requires. Legacy requests declare nothing."""
+    declared = meta.get(CLIENT_CAPABILITIES) if isinstance(meta, dict) else None
+    missing = {name: value for name, value in tool.requires.items() if name not in (declared or {})}
+    if missing:
+        raise RpcError(
+            MISSING_REQUIRED_CLIENT_CAPABILITY,
+            f"Missing required client capability: {', '.join(missing)}",
+            data={"requiredCapabilities": missing},
+        )
 
 
 INTERNAL_FAILURE = (
@@ -123,44 +153,3 @@ INTERNAL_FAILURE = (
     " minute.\n\n服务器在执行工具时出错，与请求内容无关，请告知用户。"
     "会创建任务或扣费的工具请勿再次调用（可能已经生效）；其他工具可在一分钟后再试一次。"
 )
-
-_CHINESE_TYPES = {"string": "字符串", "array": "数组", "integer": "整数", "number": "数字", "boolean": "布尔值"}
-
-
-def _explain(tool: Tool, error: fastjsonschema.JsonSchemaValueException) -> str:
-    """Say which argument is wrong, what came and what is wanted, in English and Chinese."""
-    # fastjsonschema calls the root "data", and the third entry of `images` "data.images[2]".
-    where = (error.name or "").removeprefix("data").lstrip(".")
-    came = _shown(error.value)
-    if error.rule == "required":
-        missing = next(name for name in error.rule_definition if name not in error.value)
-        label = f"{where}.{missing}" if where else missing
-        return (
-            f'Missing argument "{label}" of the tool {tool.name}. Call it again with "{label}".\n\n'
-            f"工具 {tool.name} 缺少参数 {label}。请补上 {label} 后重新调用。"
-        )
-    if error.rule == "type":
-        kind = str(error.rule_definition)
-        return (
-            f'The argument "{where}" of the tool {tool.name} must be of type {kind}; got {came}. Call it again with a'
-            f" {kind}.\n\n工具 {tool.name} 的参数 {where} 必须是{_CHINESE_TYPES.get(kind, kind)}，收到的是 {came}。"
-            "请改正后重新调用。"
-        )
-    if error.rule == "enum":
-        allowed = ", ".join(map(str, error.rule_definition))
-        return (
-            f'The argument "{where}" of the tool {tool.name} must be one of: {allowed}; got {came}. Call it again with'
-            f" one of these.\n\n工具 {tool.name} 的参数 {where} 只能是 {allowed} 之一，收到的是 {came}。"
-            "请改正后重新调用。"
-        )
-    return (
-        f"Wrong arguments for the tool {tool.name}: {error.message[:300]}. Call it again with arguments that fit its"
-        f" inputSchema.\n\n工具 {tool.name} 的参数不符合 inputSchema：{error.message[:300]}。请改正后重新调用。"
-    )
-
-
-def _shown(value: object) -> str:
-    """Return a value as JSON-like words short enough for a sentence."""
-    kinds = {dict: "an object", list: "an array", bool: str(value).lower(), type(None): "null"}
-    text = kinds.get(type(value)) or repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"

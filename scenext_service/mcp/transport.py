@@ -135,9 +135,18 @@ def _body(limit: int) -> bytes:
 
 
 def _mcp_headers(environ: dict[str, Any]) -> Headers:
-    names = ("HTTP_MCP_PROTOCOL_VERSION", "HTTP_MCP_METHOD", "HTTP_MCP_NAME", "HTTP_TRACEPARENT")
-    # Surrounding blanks are no part of a value (RFC 9110, section 5.5), but not every WSGI server takes them away.
-    return Headers(*(value and value.strip(" \t") for value in map(environ.get, names)))
+    def header(name: str) -> str | None:
+        value: str | None = environ.get(f"HTTP_{name}")
+        # Surrounding blanks are no part of a value (RFC 9110, section 5.5), but not every server takes them away.
+        return value and value.strip(" \t")
+
+    return Headers(
+        header("MCP_PROTOCOL_VERSION"),
+        header("MCP_METHOD"),
+        header("MCP_NAME"),
+        header("TRACEPARENT"),
+        lambda name: header(f"MCP_PARAM_{name.upper().replace('-', '_')}"),
+    )
 
 
 def _caller(environ: dict[str, Any], fields: dict[str, Any]) -> Caller:
