@@ -1,0 +1,48 @@
+// The Inspector's command line: one process for each call.
+// Arguments: URL, the key's header, its value, mode (`legacy`, its default, or `modern`).
+
+import { spawnSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const [url, header, key, mode] = process.argv.slice(2);
+const withKey = ["--header", `${header}: ${key}`];
+const IS_ERROR = 5; // the exit status for a tool result with isError
+
+function inspect(...args) {
+  const era = mode === "legacy" ? [] : ["--protocol-era", mode];
+  const command = ["node_modules/.bin/mcp-inspector", "--cli", "--transport", "http", "--server-url", url, ...era];
+  const run = spawnSync(process.execPath, [...command, "--format", "json", ...args], { encoding: "utf8" });
+  if (run.status !== 0 && run.status !== IS_ERROR) throw new Error(`exit status ${run.status}: ${run.stderr}`);
+  return JSON.parse(run.stdout).result;
+}
+
+const call = (tool, argument, ...args) =>
+  inspect("--method", "tools/call", "--tool-name", tool, "--tool-arg", argument, ...args);
+
+async function makeVideo() {
+  const server = inspect("--method", "initialize", ...withKey);
+  const { tools } = inspect("--method", "tools/list", ...withKey);
+  const job = call("gen_video", "question=Why is the sky blue?", ...withKey);
+  const task_id = job.structuredContent.task_id;
+  let video;
+  for (let asked = 0; asked < 20; asked++) {
+    video = call("query_video_status", `task_id=${task_id}`, ...withKey).structuredContent;
+    if (video.status !== "IN_PROGRESS") break;
+    await sleep(5000);
+  }
+  return {
+    revision: server.protocolVersion,
+    tools: tools.map((tool) => tool.name),
+    task_id,
+    status: video.status,
+    video: video.result.video_url,
+  };
+}
+
+// Call without a key; return what there is to show.
+function forgetKey() {
+  const result = call("gen_video", "question=Why is the sky blue?");
+  return result.isError ? result.content[0].text : "";
+}
+
+console.log(JSON.stringify({ ...(await makeVideo()), failure: forgetKey() }));

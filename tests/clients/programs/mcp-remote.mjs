@@ -1,0 +1,55 @@
+// mcp-remote, started as Claude Desktop starts it, and spoken to over stdio with the SDK that it uses.
+// Arguments: URL, the key's header, its value, mode (not used).
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+
+const [url, header, key] = process.argv.slice(2);
+
+async function connect(args, env) {
+  const transport = new StdioClientTransport({
+    command: "node_modules/.bin/mcp-remote",
+    args: [url, ...args],
+    env: { ...process.env, ...env },
+  });
+  // The client tells its transport what it negotiated; over stdio nobody else asks.
+  transport.setProtocolVersion = (version) => (transport.revision = version);
+  const client = new Client({ name: "example", version: "1.0.0" });
+  await client.connect(transport);
+  return client;
+}
+
+async function makeVideo() {
+  // No blank after the colon: the way the README of mcp-remote advises.
+  const client = await connect(["--header", `${header}:\${KEY_HEADER}`], { KEY_HEADER: key });
+  const { tools } = await client.listTools();
+  const job = await client.callTool({ name: "gen_video", arguments: { question: "Why is the sky blue?" } });
+  const task_id = job.structuredContent.task_id;
+  let video;
+  for (let asked = 0; asked < 20; asked++) {
+    const result = await client.callTool({ name: "query_video_status", arguments: { task_id } });
+    video = result.structuredContent;
+    if (video.status !== "IN_PROGRESS") break;
+    await sleep(5000);
+  }
+  const revision = client.transport.revision;
+  await client.close();
+  return {
+    revision,
+    tools: tools.map((tool) => tool.name),
+    task_id,
+    status: video.status,
+    video: video.result.video_url,
+  };
+}
+
+// Call without a key; return what there is to show.
+async function forgetKey() {
+  const client = await connect([], {});
+  const result = await client.callTool({ name: "gen_video", arguments: { question: "Why is the sky blue?" } });
+  await client.close();
+  return result.isError ? result.content[0].text : "";
+}
+
+console.log(JSON.stringify({ ...(await makeVideo()), failure: await forgetKey() }));

@@ -1,0 +1,126 @@
+"""The service with the fixture tools of the official conformance suite beside its own, for `run.py`.
+
+The tools stand in our registry and are served by our blueprint: what the suite finds wrong with them is wrong with
+those. They do what the suite's scenarios describe, and nothing else.
+
+Source: modelcontextprotocol/conformance, the `description` of each server scenario.
+"""
+
+import base64
+import os
+import struct
+import zlib
+from typing import Any
+
+from flask import Flask
+
+from scenext_service import mcp, tools
+from scenext_service.config import from_env
+from scenext_service.mcp import Caller, Tool, ToolError, ToolResult
+from scenext_service.sandbox import Sandbox
+from scenext_service.scenext import Scenext
+
+NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
+
+
+def text(content: str) -> dict[str, Any]:
+    return {"type": "text", "text": content}
+
+
+def _png() -> str:
+    """Make a red pixel."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+    pixel = zlib.compress(b"\0\xff\0\0")
+    return base64.b64encode(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixel) + chunk(b"IEND", b"")
+    ).decode()
+
+
+def _wav() -> str:
+    """Make a sound of no samples."""
+    form = struct.pack("<HHIIHH", 1, 1, 8000, 8000, 1, 8)
+    body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", 0)
+    return base64.b64encode(b"RIFF" + struct.pack("<I", len(body)) + body).decode()
+
+
+IMAGE = {"type": "image", "data": _png(), "mimeType": "image/png"}
+AUDIO = {"type": "audio", "data": _wav(), "mimeType": "audio/wav"}
+
+
+def resource(uri: str) -> dict[str, Any]:
+    return {"type": "resource", "resource": {"uri": uri, "mimeType": "text/plain", "text": "An embedded resource."}}
+
+
+def fixture(name: str, *content: dict[str, Any], schema: dict[str, Any] | None = None, **options: Any) -> Tool:
+    """Make a tool that always returns the same content."""
+
+    def call(arguments: dict[str, Any], caller: Caller) -> ToolResult:
+        return ToolResult(list(content))
+
+    return Tool(name, name, f"The suite's fixture {name}.", schema or NO_ARGUMENTS, call, **options)
+
+
+def fail(arguments: dict[str, Any], caller: Caller) -> ToolResult:
+    raise ToolError("This tool intentionally returns an error for testing")
+
+
+JSON_SCHEMA_2020_12: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "$defs": {
+        "address": {
+            "$anchor": "addressDef",
+            "type": "object",
+            "properties": {"street": {"type": "string"}, "city": {"type": "string"}},
+        }
+    },
+    "properties": {
+        "name": {"type": "string"},
+        "address": {"$ref": "#/$defs/address"},
+        "contactMethod": {"type": "string", "enum": ["phone", "email"]},
+        "phone": {"type": "string"},
+        "email": {"type": "string"},
+    },
+    "allOf": [{"anyOf": [{"required": ["phone"]}, {"required": ["email"]}]}],
+    "if": {"properties": {"contactMethod": {"const": "phone"}}, "required": ["contactMethod"]},
+    "then": {"required": ["phone"]},
+    "else": {"required": ["email"]},
+    "additionalProperties": False,
+}
+MIRRORED: dict[str, Any] = {
+    "type": "object",
+    "properties": {"region": {"type": "string", "description": "Mirrored.", "x-mcp-header": "Region"}},
+    "required": ["region"],
+}
+
+FIXTURES = [
+    fixture("test_simple_text", text("This is a simple text response for testing.")),
+    fixture("test_image_content", IMAGE),
+    fixture("test_audio_content", AUDIO),
+    fixture("test_embedded_resource", resource("test://embedded-resource")),
+    fixture("test_multiple_content_types", text("Multiple types:"), IMAGE, resource("test://mixed-content-resource")),
+    Tool("test_error_handling", "test_error_handling", "Always fails.", NO_ARGUMENTS, fail),
+    fixture("json_schema_2020_12_tool", text("ok"), schema=JSON_SCHEMA_2020_12),
+    fixture("test_x_mcp_header", text("ok"), schema=MIRRORED),
+    fixture("test_missing_capability", text("ok"), requires={"sampling": {}}),
+    # These two would stream if they had anything to say before their result.
+    fixture("test_streaming_elicitation", text("ok")),
+    fixture("test_logging_tool", text("ok")),
+]
+
+
+def create() -> Flask:
+    """Make the application."""
+    config = from_env(os.environ)
+    own = tools.tools(config, Scenext(config, Sandbox()))
+    server = mcp.Server({"name": "conformance", "version": "1"}, "Fixtures.", mcp.Registry([*own, *FIXTURES]))
+    app = Flask(__name__, static_folder=None)
+    app.register_blueprint(mcp.create_blueprint(server, mcp.Origins(), config.max_body))
+    return app
+
+
+app = create()
