@@ -25,7 +25,7 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
     `adapter` replaces the transport under the Scenext client. Raises config.ConfigError.
     """
     config = config or configuration.from_env(os.environ)
-    logs.configure(config.log_level)
+    logs.configure(config.log_level, config.log_format)
     _warn(config)
     scenext = Scenext(config, adapter or (Sandbox() if config.sandbox else None))
     server = mcp.Server(

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 QUALITIES = ("h", "m", "l")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LOG_FORMATS = ("logfmt", "json")
 
 # Seconds. Below gunicorn's graceful_timeout, so that a restart lets every call end, and below the 30 s to the first
 # byte that platforms allow.
@@ -30,6 +31,7 @@ class Config:
     access_token: str | None = field(default=None, repr=False)  # what a caller must present to be lent it
     default_quality: str = "m"
     log_level: str = "INFO"
+    log_format: str = "logfmt"
     allowed_origins: frozenset[str] = frozenset()  # whole origins, or "*"
     timeout: float = 20.0  # seconds, for one call of the API from connect to the last byte
     upstream_slots: int = 120  # calls of the API at the same time, in one process
@@ -48,6 +50,7 @@ def from_env(environ: Mapping[str, str]) -> Config:
         access_token=_secret(env, "SCENEXT_ACCESS_TOKEN"),
         default_quality=_choice(env, "SCENEXT_DEFAULT_QUALITY", QUALITIES, default.default_quality),
         log_level=_choice(env, "SCENEXT_LOG_LEVEL", LOG_LEVELS, default.log_level),
+        log_format=_choice(env, "SCENEXT_LOG_FORMAT", LOG_FORMATS, default.log_format),
         allowed_origins=_origins(env),
         timeout=_number(env, "SCENEXT_TIMEOUT", default.timeout, MAX_TIMEOUT),
         upstream_slots=int(_number(env, "SCENEXT_UPSTREAM_SLOTS", default.upstream_slots, 10_000, whole=True)),

@@ -1,4 +1,4 @@
-"""Log lines: one an event, on stdout, as `time level event key=value …`.
+"""Log lines: one an event, on stdout, as `time level event key=value …` or as JSON objects.
 
 Never in a line: a key, a query string, an upstream body, or a name that a client made up.
 """
@@ -24,18 +24,32 @@ class Formatter(logging.Formatter):
         fields: dict[str, Any] = dict(getattr(record, "fields", {}))
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        pairs = "".join(f" {key}={_value(value)}" for key, value in fields.items() if value is not None)
-        message = record.getMessage()
-        return f"{stamp}.{record.msecs:03.0f}Z {record.levelname.lower()} {_value(message)}{pairs}"
+        given = {key: value for key, value in fields.items() if value is not None}
+        return self.line(f"{stamp}.{record.msecs:03.0f}Z", record.levelname.lower(), record.getMessage(), given)
+
+    def line(self, stamp: str, level: str, event: str, fields: dict[str, Any]) -> str:
+        """Write the parts in logfmt, after three words that every line has."""
+        return f"{stamp} {level} {_value(event)}" + "".join(f" {key}={_value(value)}" for key, value in fields.items())
 
 
-def configure(level: str) -> None:
+class JsonFormatter(Formatter):
+    """Writes the same as a JSON object."""
+
+    def line(self, stamp: str, level: str, event: str, fields: dict[str, Any]) -> str:
+        """Write the parts as one object."""
+        return json.dumps({"time": stamp, "level": level, "event": event, **fields}, default=str)
+
+
+FORMATTERS = {"logfmt": Formatter, "json": JsonFormatter}
+
+
+def configure(level: str, form: str = "logfmt") -> None:
     """Send this package's log lines of `level` and above to stdout. Other loggers are left alone."""
     logger = logging.getLogger(ROOT)
     logger.setLevel(level)
     logger.propagate = False
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(Formatter())
+    handler.setFormatter(FORMATTERS[form]())
     logger.handlers = [handler]
 
 

@@ -40,6 +40,9 @@ _NEVER_OPENED: Mapping[type[Exception], type[failures.NeverOpened]] = {
     requests.exceptions.InvalidURL: failures.ConnectionFailed,
     requests.exceptions.InvalidSchema: failures.ConnectionFailed,
 }
+Headers = Mapping[str, str]
+NO_HEADERS: Headers = {}
+
 _TIMED_OUT = (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError)
 _BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError)
 
@@ -77,19 +80,20 @@ class Scenext:
         self._adapter = adapter or DeadlineAdapter(config.upstream_slots)
         self._slots = threading.BoundedSemaphore(config.upstream_slots)
 
-    def get_status(self, task_id: str, key: str, started: float) -> dict[str, Any]:
+    def get_status(self, task_id: str, key: str, started: float, headers: Headers = NO_HEADERS) -> dict[str, Any]:
         """Return the `data` object of a job. `started` is the time.monotonic() from which the timeout counts.
 
-        Raises any ScenextError.
+        `headers` go with the request. Raises any ScenextError.
         """
         # `..` is made of allowed characters, and would leave the path of the operation.
         if not _TASK_ID.fullmatch(task_id) or task_id in (".", ".."):
             raise failures.InvalidTaskId(one_line(task_id, 80) or "blank")
-        return self._call(GET_STATUS, task_id, None, key, started)
+        return self._call(GET_STATUS, self._request(GET_STATUS, task_id, None, headers), key, started)
 
-    def gen_video(self, job: dict[str, Any], key: str, started: float) -> dict[str, Any]:
+    def gen_video(self, job: dict[str, Any], key: str, started: float, headers: Headers = NO_HEADERS) -> dict[str, Any]:
         """Start a job, which is charged for; return the `data` object, with its `task_id`. Raises any ScenextError."""
-        data = self._call(GEN_VIDEO, "", orjson.dumps(job), key, started)
+        request = self._request(GEN_VIDEO, "", orjson.dumps(job), headers)
+        data = self._call(GEN_VIDEO, request, key, started)
         task_id = data.get("task_id")
         if isinstance(task_id, bool) or not isinstance(task_id, (str, int)) or task_id == "":
             raise failures.BadAnswer(200, 'without a "task_id"')
@@ -106,11 +110,13 @@ class Scenext:
         session.mount(self._base_url, self._adapter)
         return session
 
-    def _call(self, operation: Operation, task_id: str, body: bytes | None, key: str, started: float) -> dict[str, Any]:
+    def _call(
+        self, operation: Operation, request: requests.PreparedRequest, key: str, started: float
+    ) -> dict[str, Any]:
+        request.prepare_auth(BearerAuth(key))
         if not self._slots.acquire(blocking=False):
             raise failures.Busy
         try:
-            request = self._request(operation, task_id, body, key)
             try:
                 response = self._send(request, started)
             except failures.NeverOpened:
@@ -126,14 +132,15 @@ class Scenext:
             content = _without(key, content)
         return answers.data(response.status_code, response.headers, content)
 
-    def _request(self, operation: Operation, task_id: str, body: bytes | None, key: str) -> requests.PreparedRequest:
+    def _request(
+        self, operation: Operation, task_id: str, body: bytes | None, headers: Headers
+    ) -> requests.PreparedRequest:
         """Prepare a request by hand: its parts are valid, and the checks of requests cost a third of the call."""
         request = requests.PreparedRequest()
         request.method = operation.method
         request.url = f"{self._base_url}{operation.path}{task_id}"
-        request.headers = CaseInsensitiveDict(_HEADERS if body is None else _JSON_HEADERS)
+        request.headers = CaseInsensitiveDict({**(_HEADERS if body is None else _JSON_HEADERS), **headers})
         request.body = body
-        request.prepare_auth(BearerAuth(key))
         return request
 
     def _send(self, request: requests.PreparedRequest, started: float) -> requests.Response:

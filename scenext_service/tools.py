@@ -34,12 +34,14 @@ def tools(config: Config, scenext: Scenext) -> list[Tool]:
 
     def query_video_status(arguments: dict[str, Any], caller: Caller) -> ToolResult:
         task_id = arguments["task_id"].strip()
-        data = _ask(config, caller, lambda key: scenext.get_status(task_id, key, caller.received))
+        data = _ask(config, caller, lambda key: scenext.get_status(task_id, key, caller.received, _trace(caller)))
         return _result(data, reading.job(data))
 
     def gen_video(arguments: dict[str, Any], caller: Caller) -> ToolResult:
         job = _job(arguments, config.default_quality)
-        data = _ask(config, caller, lambda key: scenext.gen_video(job, key, caller.received), charged=True)
+        data = _ask(
+            config, caller, lambda key: scenext.gen_video(job, key, caller.received, _trace(caller)), charged=True
+        )
         # The id goes back as the string that query_video_status takes, whatever type it came as.
         task_id = str(data["task_id"])
         started = {"task_id": task_id, "status": "success", "message": STARTED, **data} | {"task_id": task_id}
@@ -118,6 +120,14 @@ def _ask(
     except failures.ScenextError as failure:
         caller.log["failure"] = type(failure).__name__
         raise ToolError(advise(failure, charged=charged)) from failure
+
+
+def _trace(caller: Caller) -> dict[str, str]:
+    """Return the headers by which a call is found in Scenext's logs."""
+    headers = {"X-Request-ID": caller.request_id}
+    if caller.traceparent is not None:
+        headers["traceparent"] = caller.traceparent
+    return headers
 
 
 def _result(data: dict[str, Any], text: str) -> ToolResult:

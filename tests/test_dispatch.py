@@ -153,7 +153,7 @@ def test_a_bug_of_ours_is_an_internal_error_without_internals_and_logged_with_it
     assert (answer.status, orjson.loads(answer.body or b"")) == (status, failure(-32603, "Internal error", 0))
     assert fields == {"era": era, "method": "tools/call", "tool": "unwritable", "trace_id": None, "outcome": -32603}
     (line,) = lines
-    assert ' error "method tools/call failed" exception="Traceback ' in line
+    assert ' error "method tools/call failed" request_id="" exception="Traceback ' in line
     assert line.endswith('TypeError: Type is not JSON serializable: object"')
 
 

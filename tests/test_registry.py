@@ -215,7 +215,7 @@ def test_a_bug_in_a_tool_is_told_without_internals_and_logged_with_its_trace(lin
     assert "\n\n服务器在执行工具时出错，与请求内容无关" in INTERNAL_FAILURE
     assert caller.log == {"outcome": "internal_error"}
     (line,) = lines
-    assert ' error "tool break failed" exception="Traceback ' in line
+    assert ' error "tool break failed" request_id="" exception="Traceback ' in line
     assert line.endswith('ZeroDivisionError: internals-of-ours"')
 
 
@@ -262,5 +262,5 @@ def test_a_malformed_call_and_an_unknown_tool_are_invalid_params(params: dict[st
 
 def test_a_caller_hides_its_keys_when_it_is_shown() -> None:
     """Ours: a key never gets into a log line or a trace."""
-    caller = Caller("Bearer secret-one", "secret-two", 1.5, {"tool": "echo"})
-    assert repr(caller) == "Caller(received=1.5, log={'tool': 'echo'})"
+    caller = Caller("Bearer secret-one", "secret-two", 1.5, "abc", log={"tool": "echo"})
+    assert repr(caller) == "Caller(received=1.5, request_id='abc', traceparent=None, log={'tool': 'echo'})"

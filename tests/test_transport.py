@@ -258,8 +258,10 @@ UNREADABLE = refusal("Parse error: the body could not be read to its end", -3270
 def test_a_body_that_breaks_off_is_a_parse_error(client: FlaskClient, log_lines: list[str], failure: Exception) -> None:
     """Ours: each WSGI server raises in its own way for a bad chunk or a lost connection; none may give a 5xx."""
     overrides = {"CONTENT_LENGTH": "40", "wsgi.input": Failing(failure)}
-    assert outcome(client.post("/mcp", headers=JSON, environ_overrides=overrides)) == (400, UNREADABLE)
-    assert ' info "unreadable body" exception="Traceback ' in log_lines[0]
+    response = client.post("/mcp", headers=JSON, environ_overrides=overrides)
+    assert outcome(response) == (400, UNREADABLE)
+    request_id = response.headers["X-Request-ID"]
+    assert f' info "unreadable body" request_id={request_id} exception="Traceback ' in log_lines[0]
 
 
 @pytest.mark.parametrize("length", ["40", "100"])

@@ -5,7 +5,7 @@ Source: MCP 2026-07-28, basic/transports/streamable-http "Sending Messages"; 202
 
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import legacy, modern
@@ -41,7 +41,7 @@ _STATUS = {
 _DEFAULT_STATUS = {Era.LEGACY: 200, Era.MODERN: 400}
 
 _TRACEPARENT = re.compile(  # W3C Trace Context: no version ff, nothing more in version 00, no ids of zeros
-    r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
+    r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
 )
 
 
@@ -110,7 +110,10 @@ class Dispatcher:
             if era is Era.LEGACY and message.method != "initialize":
                 _check_version_header(headers)
             params = params_of(message)
-            caller.log["trace_id"] = _trace_id(params.get("_meta"), headers)
+            traceparent = _traceparent(params.get("_meta"), headers)
+            caller.log["trace_id"] = traceparent and traceparent.split("-")[1]
+            if traceparent is not None:
+                caller = replace(caller, traceparent=traceparent)
             if era is Era.MODERN:
                 modern.check(message.method, params, headers, self._tools)
             method = table.get(message.method)
@@ -125,7 +128,8 @@ class Dispatcher:
             status = _STATUS.get((era, failure.code), _DEFAULT_STATUS[era])
             return Answer(status, error(message.id, failure))
         except Exception:
-            log.exception("method %s failed", caller.log["method"])
+            fields = {"request_id": caller.request_id}
+            log.exception("method %s failed", caller.log["method"], extra={"fields": fields})
             caller.log["outcome"] = INTERNAL_ERROR
             return Answer(_DEFAULT_STATUS[era], error(message.id, RpcError(INTERNAL_ERROR, "Internal error")))
 
@@ -141,11 +145,11 @@ def _check_version_header(headers: Headers) -> None:
         raise unsupported_version(headers.protocol_version)
 
 
-def _trace_id(meta: Any, headers: Headers) -> str | None:
-    """Return the trace id from `_meta.traceparent`, else from the header; None where neither has a valid one."""
+def _traceparent(meta: Any, headers: Headers) -> str | None:
+    """Return the trace context from `_meta.traceparent`, else from the header; None where neither has a valid one."""
     given = meta.get("traceparent") if isinstance(meta, dict) else None
-    matches = (_TRACEPARENT.fullmatch(value) for value in (given, headers.traceparent) if isinstance(value, str))
-    return next((match[1] for match in matches if match), None)
+    candidates = (value for value in (given, headers.traceparent) if isinstance(value, str))
+    return next((value for value in candidates if _TRACEPARENT.fullmatch(value)), None)
 
 
 def _known(name: object, names: Any) -> Any:

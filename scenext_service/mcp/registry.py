@@ -29,6 +29,8 @@ class Caller:
     authorization: str | None = field(default=None, repr=False)  # the Authorization header, as sent
     api_key: str | None = field(default=None, repr=False)  # the X-API-Key header, as sent
     received: float = 0.0  # time.monotonic() when the request had been read
+    request_id: str = ""  # the request's own, or one that was made for it
+    traceparent: str | None = None  # W3C Trace Context, from the metadata or the header
     log: dict[str, Any] = field(default_factory=dict)  # fields that the tool adds to the call's log line
 
 
@@ -107,7 +109,7 @@ class Registry:
             return {"content": [{"type": "text", "text": str(error)}], "isError": True}
         except Exception:
             # A bug of ours is no reason to leave the model without a word, nor to tell it what broke.
-            log.exception("tool %s failed", tool.name)
+            log.exception("tool %s failed", tool.name, extra={"fields": {"request_id": caller.request_id}})
             caller.log["outcome"] = "internal_error"
             return {"content": [{"type": "text", "text": INTERNAL_FAILURE}], "isError": True}
         answer = {"content": result.content, "isError": False}

@@ -83,7 +83,8 @@ def create_blueprint(server: Server, origins: Origins, max_body: int) -> Bluepri
             if environ["REQUEST_METHOD"] == "OPTIONS":
                 answer = Answer(204, None)
             else:
-                answer = dispatcher.handle(_body(max_body), _mcp_headers(environ), _caller(environ, fields))
+                body = _body(max_body, fields["request_id"])
+                answer = dispatcher.handle(body, _mcp_headers(environ), _caller(environ, fields))
         except _Refused as refusal:
             answer = refusal.answer
         fields["status"] = answer.status
@@ -116,7 +117,7 @@ def _check_headers(environ: dict[str, Any], origin_allowed: bool) -> None:
         raise _Refused(415, "Unsupported Media Type: send the message without Content-Encoding")
 
 
-def _body(limit: int) -> bytes:
+def _body(limit: int, request_id: str) -> bytes:
     """Read the request's body. Raises _Refused where it is too large, cut short or wrongly chunked."""
     too_large = _Refused(413, f"Content Too Large: the limit is {limit} bytes")
     if (request.content_length or 0) > limit:
@@ -127,7 +128,7 @@ def _body(limit: int) -> bytes:
         body = request.get_data(cache=False)
     except Exception:
         # Each WSGI server has exceptions of its own for a body that does not arrive as announced.
-        log.info("unreadable body", exc_info=True)
+        log.info("unreadable body", exc_info=True, extra={"fields": {"request_id": request_id}})
         raise _Refused(400, "Parse error: the body could not be read to its end", PARSE_ERROR) from None
     if len(body) > limit:
         raise too_large
@@ -151,7 +152,13 @@ def _mcp_headers(environ: dict[str, Any]) -> Headers:
 
 def _caller(environ: dict[str, Any], fields: dict[str, Any]) -> Caller:
     get = environ.get
-    return Caller(get("HTTP_AUTHORIZATION"), get("HTTP_X_API_KEY"), time.monotonic(), fields)
+    return Caller(
+        authorization=get("HTTP_AUTHORIZATION"),
+        api_key=get("HTTP_X_API_KEY"),
+        received=time.monotonic(),
+        request_id=fields["request_id"],
+        log=fields,
+    )
 
 
 def _request_id(environ: dict[str, Any]) -> str:

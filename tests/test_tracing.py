@@ -1,0 +1,144 @@
+"""One call, one id: in the answer, in every log line, and in what Scenext gets."""
+
+import json
+import logging
+import re
+from typing import Any
+
+import pytest
+import requests
+from flask import Flask
+from requests.adapters import BaseAdapter
+
+from scenext_service import create_app, logs
+from scenext_service.config import Config, ConfigError, from_env
+from scenext_service.mcp import Caller, Registry, Tool
+from scenext_service.sandbox import Sandbox
+
+from .conftest import KEY, META, NOW, Mcp
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+QUERY: dict[str, Any] = {"name": "query_video_status", "arguments": {"task_id": "sandbox-completed"}}
+AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
+
+
+class Recorder(BaseAdapter):
+    """A transport that notes the headers of each request, and lets the sandbox answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sandbox = Sandbox(clock=lambda: NOW)
+        self.headers: list[dict[Any, Any]] = []
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+        self.headers.append({**request.headers})
+        return self.sandbox.send(request, **kwargs)
+
+    def close(self) -> None:
+        self.sandbox.close()
+
+
+@pytest.fixture
+def upstream() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def app(upstream: Recorder) -> Flask:
+    return create_app(Config(), upstream)
+
+
+@pytest.mark.parametrize("tool", [QUERY, {"name": "gen_video", "arguments": {"question": "1 + 1?"}}])
+def test_the_callers_request_id_is_echoed_logged_and_sent_on(
+    mcp: Mcp, upstream: Recorder, log_lines: list[str], tool: dict[str, Any]
+) -> None:
+    """Ours: an operator follows a call from the client to Scenext."""
+    response = mcp.modern("tools/call", tool, {**AUTHORIZED, "X-Request-ID": "abc-123"})
+    assert response.headers["X-Request-ID"] == "abc-123"
+    assert [sent["X-Request-ID"] for sent in upstream.headers] == ["abc-123"]
+    assert [line for line in log_lines if "request_id=abc-123 " in line] == log_lines
+    assert len(log_lines) == 1
+
+
+def test_a_request_without_an_id_gets_one(mcp: Mcp, upstream: Recorder, log_lines: list[str]) -> None:
+    """Ours: the same id in all three places."""
+    made = mcp.modern("tools/call", QUERY, AUTHORIZED).headers["X-Request-ID"]
+    assert re.fullmatch(r"[0-9a-f]{32}", made)
+    assert [sent["X-Request-ID"] for sent in upstream.headers] == [made]
+    assert f"request_id={made} " in log_lines[0]
+
+
+@pytest.mark.parametrize(
+    ("meta", "headers"),
+    [
+        pytest.param({}, {"traceparent": TRACEPARENT}, id="header"),
+        pytest.param({"traceparent": TRACEPARENT}, {}, id="metadata"),
+        pytest.param({"traceparent": TRACEPARENT}, {"traceparent": TRACEPARENT.replace("0a", "0b")}, id="both"),
+        pytest.param({"traceparent": "garbage"}, {"traceparent": TRACEPARENT}, id="metadata not valid"),
+    ],
+)
+def test_the_trace_context_is_logged_and_sent_on(
+    mcp: Mcp, upstream: Recorder, log_lines: list[str], meta: dict[str, Any], headers: dict[str, str]
+) -> None:
+    """Spec: 2026-07-28, basic/index "OpenTelemetry trace context"; W3C Trace Context."""
+    mcp.modern("tools/call", {**QUERY, "_meta": {**META, **meta}}, {**AUTHORIZED, **headers})
+    assert [sent["traceparent"] for sent in upstream.headers] == [TRACEPARENT]
+    assert f"trace_id={TRACE} " in log_lines[0]
+
+
+def test_without_a_trace_context_none_is_sent(mcp: Mcp, upstream: Recorder) -> None:
+    """Ours: this service is no tracer of its own."""
+    mcp.modern("tools/call", QUERY, AUTHORIZED)
+    assert ["traceparent" in sent for sent in upstream.headers] == [False]
+
+
+def test_the_trace_of_a_bug_in_a_tool_has_the_calls_id(log_lines: list[str]) -> None:
+    """Ours: every line of one call is found by its id."""
+
+    def broken(arguments: dict[str, Any], caller: Caller) -> Any:
+        raise ZeroDivisionError
+
+    tools = Registry([Tool("broken", "Broken", "Breaks.", {"type": "object"}, broken)])
+    tools.call({"name": "broken"}, Caller(request_id="abc-123"))
+    assert [
+        line for line in log_lines if 'error "tool broken failed" request_id=abc-123 exception=' in line
+    ] == log_lines
+
+
+def test_json_lines_hold_the_same_as_logfmt_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ours: SCENEXT_LOG_FORMAT=json."""
+    client = create_app(Config(log_format="json", sandbox=True)).test_client()
+    Mcp(client).modern("tools/call", QUERY, {**AUTHORIZED, "X-Request-ID": "abc-123", "traceparent": TRACEPARENT})
+    warning, call = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (warning["level"], warning["event"][:18]) == ("warning", "SCENEXT_SANDBOX is")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", call.pop("time"))
+    assert (call.pop("ms") >= 0, call.pop("upstream_ms") >= 0) == (True, True)
+    assert call == {
+        "level": "info",
+        "event": "call",
+        "request_id": "abc-123",
+        "era": "modern",
+        "trace_id": TRACE,
+        "method": "tools/call",
+        "tool": "query_video_status",
+        "outcome": "ok",
+        "status": 200,
+    }
+
+
+def test_a_json_line_is_one_line_whatever_is_in_it() -> None:
+    """Ours: as for logfmt."""
+    record = logging.LogRecord("n", logging.INFO, "", 0, "a\nb\u2028c", None, None)
+    record.fields = {"x": "\x1b[31m\r\n", "y": None}
+    line = logs.JsonFormatter().format(record)
+    assert line.isascii()
+    assert line.isprintable()
+    assert {key: json.loads(line)[key] for key in ("event", "x")} == {"event": "a\nb\u2028c", "x": "\x1b[31m\r\n"}
+    assert "y" not in json.loads(line)
+
+
+def test_an_unknown_log_format_ends_the_start() -> None:
+    """Ours: README, "Configure"."""
+    with pytest.raises(ConfigError, match="SCENEXT_LOG_FORMAT must be one of logfmt, json; it is 'xml'"):
+        from_env({"SCENEXT_LOG_FORMAT": "xml"})
