@@ -5,6 +5,7 @@ Source: gunicorn's manual, "Settings". Overridden by GUNICORN_CMD_ARGS and by th
 
 import os
 from pathlib import Path
+from typing import Any
 
 # A platform that sets PORT routes to it from outside, on Railway over IPv6 only. Without PORT this is somebody's own
 # machine, where nobody else has business with the server.
@@ -42,3 +43,11 @@ control_socket_disable = True
 # On stdout, beside the service's own lines. No query string, no referer, no header of the caller: they may hold keys.
 accesslog = "-"
 access_log_format = "%(t)s access %(m)s %(U)s %(s)s %(B)s bytes %(M)s ms request_id=%({x-request-id}o)s"
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Take a worker that ended out of the metrics, where there are any (SCENEXT_METRICS)."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(worker.pid)

@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from . import config as configuration
 from . import credentials, definitions, health, logs, mcp, tools
 from .config import Config
+from .metrics import Metrics
 from .sandbox import Sandbox
 from .scenext import Scenext
 from .version import VERSION
@@ -27,7 +28,8 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
     config = config or configuration.from_env(os.environ)
     logs.configure(config.log_level, config.log_format)
     _warn(config)
-    scenext = Scenext(config, adapter or (Sandbox() if config.sandbox else None))
+    metrics = Metrics() if config.metrics else None
+    scenext = Scenext(config, adapter or (Sandbox() if config.sandbox else None), metrics.occupy if metrics else None)
     server = mcp.Server(
         info={"name": "scenext_service", "title": "Scenext", "version": VERSION},
         instructions=definitions.INSTRUCTIONS,
@@ -36,8 +38,8 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
     origins = mcp.Origins(config.allowed_origins, own=config.public)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # `/mcp//` is not found, rather than redirected from
-    app.register_blueprint(mcp.create_blueprint(server, origins, config.max_body))
-    app.register_blueprint(health.create_blueprint(config.sandbox))
+    app.register_blueprint(mcp.create_blueprint(server, origins, config.max_body, metrics.observe if metrics else None))
+    app.register_blueprint(health.create_blueprint(config.sandbox, metrics))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _internal_error)
     return app

@@ -4,6 +4,7 @@ Source: Scenext's API reference. It names neither the field that holds an error 
 every reading of both is tolerated.
 """
 
+import contextlib
 import re
 import time
 from collections.abc import Mapping
@@ -57,6 +58,14 @@ def data(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]
     if not isinstance(found, dict):
         raise failures.BadAnswer(status, 'without a "data" object')
     return found
+
+
+def without(key: str, content: bytes) -> bytes:
+    """Return an answer with `***` for the key, also where JSON escapes were used to write it."""
+    if b"\\" in content:
+        with contextlib.suppress(ValueError, orjson.JSONEncodeError):
+            content = orjson.dumps(orjson.loads(content))
+    return content.replace(key.encode(), b"***").replace(orjson.dumps(key)[1:-1], b"***")
 
 
 def _decode(body: bytes) -> Any:

@@ -36,6 +36,7 @@ class Config:
     timeout: float = 20.0  # seconds, for one call of the API from connect to the last byte
     upstream_slots: int = 120  # calls of the API at the same time, in one process
     sandbox: bool = False
+    metrics: bool = False
     public: bool = False  # reached by others than this machine: a platform set PORT
     max_body: int = 8 * 1024 * 1024  # bytes of a request; images travel in `gen_video` as Base64
 
@@ -55,6 +56,7 @@ def from_env(environ: Mapping[str, str]) -> Config:
         timeout=_number(env, "SCENEXT_TIMEOUT", default.timeout, MAX_TIMEOUT),
         upstream_slots=int(_number(env, "SCENEXT_UPSTREAM_SLOTS", default.upstream_slots, 10_000, whole=True)),
         sandbox=_switch(env, "SCENEXT_SANDBOX"),
+        metrics=_switch(env, "SCENEXT_METRICS"),
         public="PORT" in env,
     )
 

@@ -1,19 +1,28 @@
-"""`GET /healthz`: that this process is alive, which version it is, and whether it plays in the sandbox.
+"""`GET /healthz`, and `GET /metrics` where an operator asked for it.
 
-It touches nothing else, so a slow Scenext never makes a platform restart a healthy process.
+`/healthz` tells that this process is alive, which version it is, and whether it plays in the sandbox. It touches
+nothing else, so a slow Scenext never makes a platform restart a healthy process.
 """
 
 from flask import Blueprint, Response, jsonify
 
+from .metrics import Metrics
 from .version import VERSION
 
 
-def create_blueprint(sandbox: bool) -> Blueprint:
-    """Make the blueprint; it answers `{"status": "ok", "version": str, "sandbox": bool}`."""
+def create_blueprint(sandbox: bool, metrics: Metrics | None = None) -> Blueprint:
+    """Make the blueprint; `/healthz` answers `{"status": "ok", "version": str, "sandbox": bool}`."""
     blueprint = Blueprint("health", __name__)
 
     @blueprint.get("/healthz", provide_automatic_options=False)
     def healthz() -> Response:
         return jsonify(status="ok", version=VERSION, sandbox=sandbox)
+
+    if metrics is not None:
+
+        @blueprint.get("/metrics", provide_automatic_options=False)
+        def page() -> Response:
+            content, media_type = metrics.page()
+            return Response(content, content_type=media_type)
 
     return blueprint

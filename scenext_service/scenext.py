@@ -3,11 +3,10 @@
 Source: Scenext's API reference, "Get status" and "Generate video".
 """
 
-import contextlib
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -72,13 +71,19 @@ class BearerAuth(requests.auth.AuthBase):
 
 
 class Scenext:
-    """The API at one base URL; shared by all threads. `adapter` is the transport: the network where it is left out."""
+    """The API at one base URL; shared by all threads. `adapter` is the transport: the network where it is left out.
 
-    def __init__(self, config: Config, adapter: BaseAdapter | None = None) -> None:
+    `occupy` is told of each upstream slot that is taken (1) and given back (-1).
+    """
+
+    def __init__(
+        self, config: Config, adapter: BaseAdapter | None = None, occupy: Callable[[int], None] | None = None
+    ) -> None:
         self._base_url = config.api_base_url
         self._timeout = config.timeout
         self._adapter = adapter or DeadlineAdapter(config.upstream_slots)
         self._slots = threading.BoundedSemaphore(config.upstream_slots)
+        self._occupy = occupy or (lambda change: None)
 
     def get_status(self, task_id: str, key: str, started: float, headers: Headers = NO_HEADERS) -> dict[str, Any]:
         """Return the `data` object of a job. `started` is the time.monotonic() from which the timeout counts.
@@ -116,6 +121,7 @@ class Scenext:
         request.prepare_auth(BearerAuth(key))
         if not self._slots.acquire(blocking=False):
             raise failures.Busy
+        self._occupy(1)
         try:
             try:
                 response = self._send(request, started)
@@ -126,10 +132,11 @@ class Scenext:
             with response:
                 content = self._read(response)
         finally:
+            self._occupy(-1)
             self._slots.release()
         if len(key) >= MIN_SECRET:
             # An upstream that echoes what it got must not show a key that was lent to the one it was lent to.
-            content = _without(key, content)
+            content = answers.without(key, content)
         return answers.data(response.status_code, response.headers, content)
 
     def _request(
@@ -176,14 +183,6 @@ class Scenext:
             if isinstance(reason, kind) or isinstance(error, kind):
                 return failure()
         return failures.ConnectionLost()
-
-
-def _without(key: str, content: bytes) -> bytes:
-    """Return an answer with `***` for the key, also where JSON escapes were used to write it."""
-    if b"\\" in content:
-        with contextlib.suppress(ValueError, orjson.JSONEncodeError):
-            content = orjson.dumps(orjson.loads(content))
-    return content.replace(key.encode(), b"***").replace(orjson.dumps(key)[1:-1], b"***")
 
 
 _HEADERS = {

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).parent.parent
+_SETTINGS = ("SCENEXT_", "GUNICORN_", "PROMETHEUS_")  # variables that are the test's to set
+
 START_TIMEOUT = 30.0  # seconds
 STOP_TIMEOUT = 40.0  # seconds
 
@@ -56,7 +58,7 @@ def running(directory: Path, environ: Mapping[str, str] | None = None, app: str 
     """Run gunicorn as the Procfile does, on loopback, with its output in `directory`; end it, by force if need be."""
     port = free_port()
     env = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("SCENEXT_", "GUNICORN_"))},
+        **{name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)},
         "SCENEXT_SANDBOX": "1",
         "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port}",
         **(environ or {}),

@@ -8,6 +8,7 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ from .registry import Caller
 from .server import Server
 
 log = logging.getLogger(__name__)
+
+Observer = Callable[[Mapping[str, Any]], None]
 
 PATHS = ("/mcp", "/mcp/")  # both, without a redirect: clients lose their Authorization on one
 
@@ -66,8 +69,11 @@ class Origins:
         return self.own and name != "" and "@" not in name and origin.lower() in (f"http://{name}", f"https://{name}")
 
 
-def create_blueprint(server: Server, origins: Origins, max_body: int) -> Blueprint:
-    """Make the blueprint that serves `server`; a body of more than `max_body` bytes is refused."""
+def create_blueprint(server: Server, origins: Origins, max_body: int, observe: Observer | None = None) -> Blueprint:
+    """Make the blueprint that serves `server`; a body of more than `max_body` bytes is refused.
+
+    `observe` gets the fields of each log line.
+    """
     blueprint = Blueprint("mcp", __name__)
     dispatcher = Dispatcher(server)
 
@@ -90,6 +96,8 @@ def create_blueprint(server: Server, origins: Origins, max_body: int) -> Bluepri
         fields["status"] = answer.status
         fields["ms"] = round((time.perf_counter() - started) * 1000, 1)
         log.info("call", extra={"fields": fields})
+        if observe is not None:
+            observe(fields)
         return _response(answer, fields["request_id"], origin if allowed else None)
 
     def add_rules(state: BlueprintSetupState) -> None:
