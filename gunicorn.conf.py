@@ -15,7 +15,8 @@ bind = f"{_everywhere}:{_port}" if _port else "127.0.0.1:8000"
 
 # Waiting for Scenext takes a thread and almost nothing else; idle threads cost next to nothing. Calls of Scenext are
 # capped below this number (SCENEXT_UPSTREAM_SLOTS, 120), so that there is always a thread for everything else.
-worker_class = "gthread"
+# The class is gunicorn's gthread, except for how it refuses what is no request, and how it closes connections.
+worker_class = "scenext_service.worker.Worker"
 threads = 128
 
 # Heroku sets WEB_CONCURRENCY by the size of the dyno; elsewhere two, for a second core and for `kill -9`.
@@ -37,12 +38,16 @@ timeout = 30
 # Recycling workers hides leaks, and there is none to hide.
 max_requests = 0
 
+# gunicorn takes the headers SCRIPT_NAME and PATH_INFO from whom it trusts as a proxy, and platforms make it trust all.
+forwarder_headers = ""
+
 # The control socket would be written below $HOME, which is read-only or missing on some hosts.
 control_socket_disable = True
 
 # On stdout, beside the service's own lines. No query string, no referer, no header of the caller: they may hold keys.
+# `scenext.path` is the path where it is one of ours: gunicorn would log any other as it came, line breaks included.
 accesslog = "-"
-access_log_format = "%(t)s access %(m)s %(U)s %(s)s %(B)s bytes %(M)s ms request_id=%({x-request-id}o)s"
+access_log_format = "%(t)s access %(m)s %({scenext.path}e)s %(s)s %(B)s bytes %(M)s ms request_id=%({x-request-id}o)s"
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -3,7 +3,7 @@
 import logging
 import os
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 from requests.adapters import BaseAdapter
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
@@ -40,6 +40,7 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
     app.url_map.merge_slashes = False  # `/mcp//` is not found, rather than redirected from
     app.register_blueprint(mcp.create_blueprint(server, origins, config.max_body, metrics.observe if metrics else None))
     app.register_blueprint(health.create_blueprint(config.sandbox, metrics))
+    app.before_request(_note_path)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _internal_error)
     return app
@@ -61,6 +62,12 @@ def _warn(config: Config) -> None:
             "SCENEXT_API_KEY is lent to every caller who brings no key: whoever reaches this server spends its points;"
             " set SCENEXT_ACCESS_TOKEN to ask for a token"
         )
+
+
+def _note_path() -> None:
+    """Leave the path for gunicorn's access log. As it was sent, it may hold line breaks, terminal codes or a key."""
+    if request.url_rule is not None:
+        request.environ["scenext.path"] = request.url_rule.rule
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -128,18 +128,25 @@ def _check_headers(environ: dict[str, Any], origin_allowed: bool) -> None:
 def _body(limit: int, request_id: str) -> bytes:
     """Read the request's body. Raises _Refused where it is too large, cut short or wrongly chunked."""
     too_large = _Refused(413, f"Content Too Large: the limit is {limit} bytes")
-    if (request.content_length or 0) > limit:
+    unreadable = _Refused(400, "Parse error: the body could not be read to its end", PARSE_ERROR)
+    announced = request.content_length or 0
+    if announced > limit:
         raise too_large
     # One byte more than allowed: of a chunked body, Werkzeug silently reads no more than its own limit.
     request.max_content_length = limit + 1
     try:
         body = request.get_data(cache=False)
-    except Exception:
-        # Each WSGI server has exceptions of its own for a body that does not arrive as announced.
-        log.info("unreadable body", exc_info=True, extra={"fields": {"request_id": request_id}})
-        raise _Refused(400, "Parse error: the body could not be read to its end", PARSE_ERROR) from None
+    except Exception as failure:
+        # Each WSGI server has exceptions of its own for a body that does not arrive as announced; their messages and
+        # traces repeat parts of it.
+        fields = {"request_id": request_id, "reason": type(failure).__name__}
+        log.info("unreadable body", extra={"fields": fields})
+        raise unreadable from None
     if len(body) > limit:
         raise too_large
+    # gunicorn hands over what came of a body that was cut, and that may be a whole message: RFC 9112, section 8.
+    if len(body) < announced:
+        raise unreadable
     return body
 
 

@@ -1,0 +1,80 @@
+"""gunicorn's threaded worker, but for two things that it does to clients it has no good answer for.
+
+Bytes that are no HTTP request never reach the application. gunicorn answers them with an HTML page, some with a 5xx,
+and repeats what came in that page and in a log line: a header that a client spelled wrong shows its key in both.
+
+A connection that is to be closed is closed in the thread that accepts all others, which waits up to two seconds for the
+client to close first. One such client a second, and nobody is served.
+
+Source: gunicorn 27.0.1, `workers/base.py` `Worker.handle_error`, `workers/gthread.py` `ThreadWorker.finish_request`;
+RFC 9112, section 9.6 (how to close).
+"""
+
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from gunicorn.http import errors
+from gunicorn.util import write_nonblock
+from gunicorn.workers.gthread import ThreadWorker
+
+log = logging.getLogger(__name__)
+
+LINGER = 2.0  # seconds in which a client may read its last answer and close
+
+# The first that fits; whatever is not named here is a bad request.
+STATUS: Mapping[type[Exception], tuple[int, str]] = {
+    errors.ForbiddenProxyRequest: (403, "Forbidden"),
+    errors.ConfigurationProblem: (404, "Not Found"),  # a path outside the prefix that SCRIPT_NAME names
+    errors.LimitRequestLine: (414, "URI Too Long"),
+    errors.ExpectationFailed: (417, "Expectation Failed"),
+    errors.LimitRequestHeaders: (431, "Request Header Fields Too Large"),
+}
+_BAD_REQUEST = (400, "Bad Request")
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's `gthread`, which refuses in JSON and waits for clients where it holds up nobody else."""
+
+    def handle(self, conn: Any) -> Any:
+        """Serve a connection's next request; return what gunicorn returns, false where the connection ends."""
+        kept = super().handle(conn)
+        if not kept:
+            _part(conn.sock)
+        return kept
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer what gunicorn could not hand to the application: `{"error": "bad_request"}`."""
+        if not isinstance(exc, (errors.ParseException, OSError)):  # OSError: TLS
+            log.error("unhandled", exc_info=exc)
+            _refuse(client, 500, "Internal Error")
+            return
+        status, reason = next((found for kind, found in STATUS.items() if isinstance(exc, kind)), _BAD_REQUEST)
+        log.info("no request", extra={"fields": {"reason": type(exc).__name__, "status": status}})
+        # With a request, its body turned out to be broken after it had been answered: a second answer would pass for
+        # the next request's.
+        if req is None or isinstance(exc, errors.ConfigurationProblem):
+            _refuse(client, status, reason)
+
+
+def _refuse(client: Any, status: int, reason: str) -> None:
+    body = b'{"error":"%s"}\n' % reason.lower().replace(" ", "_").encode()
+    head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    with contextlib.suppress(OSError):  # the client left, or does not read
+        write_nonblock(client, f"{head}Connection: close\r\n\r\n".encode() + body)
+
+
+def _part(sock: Any) -> None:
+    """End our side of a connection, then read until the client ends its own: unread bytes would cost it the answer."""
+    end = time.monotonic() + LINGER
+    with contextlib.suppress(OSError):  # TimeoutError is one
+        sock.shutdown(socket.SHUT_WR)
+        while (left := end - time.monotonic()) > 0:
+            sock.settimeout(left)
+            if not sock.recv(65536):
+                break
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)  # so that gunicorn, which closes it, has nothing to wait for
