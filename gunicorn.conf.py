@@ -4,6 +4,7 @@ Source: gunicorn's manual, "Settings". Overridden by GUNICORN_CMD_ARGS and by th
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,12 @@ control_socket_disable = True
 # `scenext.path` is the path where it is one of ours: gunicorn would log any other as it came, line breaks included.
 accesslog = "-"
 access_log_format = "%(t)s access %(m)s %({scenext.path}e)s %(s)s %(B)s bytes %(M)s ms request_id=%({x-request-id}o)s"
+
+
+def on_starting(server: Any) -> None:
+    """Refuse gevent with a preloaded application: its ssl is the unpatched one, and every HTTPS call would fail."""
+    if server.cfg.preload_app and server.cfg.worker_class_str == "gevent":
+        sys.exit("scenext_service cannot start: for gevent, preload_app must be False; see docs/deploy/server.md")
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -6,7 +6,9 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -180,6 +182,22 @@ def test_the_platform_decides_port_and_workers(
         **expected,
         "bind": expected["bind"].replace("[::]", everywhere),
     }
+
+
+@pytest.mark.parametrize(
+    ("worker_class", "preload_app", "refused"),
+    [
+        pytest.param("gthread", True, False, id="threads"),
+        pytest.param("gevent", False, False, id="as docs/deploy has it"),
+        pytest.param("gevent", True, True, id="gevent alone"),
+    ],
+)
+def test_gevent_is_refused_where_no_https_call_would_work(worker_class: str, preload_app: bool, refused: bool) -> None:
+    """Ours: the sandbox and /healthz would work, and no call of Scenext."""
+    cfg = SimpleNamespace(worker_class_str=worker_class, preload_app=preload_app)
+    on_starting = runpy.run_path(str(ROOT / "gunicorn.conf.py"))["on_starting"]
+    with pytest.raises(SystemExit, match="preload_app must be False") if refused else nullcontext():
+        on_starting(SimpleNamespace(cfg=cfg))
 
 
 def test_the_procfile_starts_what_these_tests_start() -> None:

@@ -211,6 +211,7 @@ def test_every_accept_header_is_answered_in_json(mcp: Mcp, accept: str | None) -
 
 
 TOO_LARGE = "Content Too Large: the limit is 1000 bytes"
+LENGTH_REQUIRED = "Length Required: this server hands no chunked body over; send a Content-Length"
 
 
 def test_a_body_as_large_as_the_limit_is_read(mcp: Mcp) -> None:
@@ -237,6 +238,23 @@ def test_a_body_of_unknown_length_is_read_to_the_limit(client: FlaskClient, body
     """Spec: RFC 9110, section 15.5.14; RFC 9112, section 7.1: a chunked body announces no length."""
     overrides = {"wsgi.input": io.BytesIO(body), "wsgi.input_terminated": True}
     assert outcome(client.post("/mcp", headers=JSON, environ_overrides=overrides)) == answer
+
+
+@pytest.mark.parametrize(
+    ("length", "answer"),
+    [
+        pytest.param(str(len(BODY)), (200, PONG), id="put together by a proxy"),
+        pytest.param(str(LIMIT + 1), (413, refusal(TOO_LARGE)), id="put together, and too large"),
+        pytest.param("", (411, refusal(LENGTH_REQUIRED)), id="not handed over"),
+    ],
+)
+def test_a_chunked_body_on_a_host_without_them_is_read_by_its_length(
+    client: FlaskClient, length: str, answer: Any
+) -> None:
+    """Ours: uWSGI behind nginx tells the length, uWSGI by itself hands nothing over (docs/deploy/uwsgi.md)."""
+    headers = {**JSON, "Transfer-Encoding": "chunked"}
+    overrides = {"CONTENT_LENGTH": length, "wsgi.input": io.BytesIO(BODY)}
+    assert outcome(client.post("/mcp", headers=headers, environ_overrides=overrides)) == answer
 
 
 def test_the_limit_holds_8_mib_where_nothing_else_is_said() -> None:

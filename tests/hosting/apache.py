@@ -1,0 +1,125 @@
+"""Apache: mod_wsgi, mod_wsgi-express and Passenger, on copies of Debian's own configuration."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from .conversation import crowd
+from .hosts import Address, Host
+from .pages import replaced
+from .site import Ports, Site, ports, wait_until_healthy
+
+PAGE = "apache.md"
+PASSENGER = "passenger.md"
+POOL = 6  # processes of Passenger, as its page has it
+SLOW = 3.0  # seconds
+
+SUB_PATH = "/scenext"
+_HEADINGS = {PAGE: "mod_wsgi", PASSENGER: "Your own Apache"}
+
+
+@contextmanager
+def mod_wsgi(site: Site, change: Mapping[str, str] | None = None, prefix: str = "") -> Iterator[Address]:
+    """Debian's module with the page's site; `change` replaces lines of it."""
+    site.prepare(site.pages.commands(PAGE, "Apache"))
+    text = replaced(site.pages.file(PAGE, "/etc/apache2/sites-available/scenext.conf"), change or {})
+    with _apache(site, PAGE, "mod_wsgi", text, prefix, site.pages.file(PAGE, "/etc/apache2/envvars")) as address:
+        yield address
+
+
+@contextmanager
+def without_authorization(site: Site) -> Iterator[Address]:
+    """What Apache does by itself with `Authorization` and with chunked bodies."""
+    with mod_wsgi(site, {"WSGIPassAuthorization": "", "WSGIChunkedRequest": ""}) as address:
+        yield address
+
+
+@contextmanager
+def sub_path(site: Site) -> Iterator[Address]:
+    """The site below a path, beside others."""
+    with mod_wsgi(site, {"WSGIScriptAlias": site.pages.part(PAGE, "mod_wsgi", "apache")}, SUB_PATH) as address:
+        yield address
+
+
+@contextmanager
+def passenger(site: Site) -> Iterator[Address]:
+    """Debian's module with the page's site."""
+    site.prepare(site.pages.commands(PASSENGER, _HEADINGS[PASSENGER]))
+    text = site.pages.file(PASSENGER, "/etc/apache2/sites-available/scenext.conf")
+    with _apache(site, PASSENGER, "passenger", text) as address:
+        yield address
+
+
+@contextmanager
+def express(site: Site, without: str = "") -> Iterator[Address]:
+    """mod_wsgi-express, as its one command starts it; `without` one of its options."""
+    *install, start = site.pages.commands(PAGE, "mod_wsgi-express")
+    site.prepare(site.pages.commands(PAGE, "Apache"))
+    site.prepare(install)
+    at = ports()
+    command = f"{site.local(start.replace(without, ''), at)} --server-root {site.folder}/express-{at.app}"
+    with site.running(command, f"mod_wsgi-express-{at.app}") as log:
+        wait_until_healthy(at.app, "", log)
+        yield Address(at.app)
+
+
+def express_unchunked(site: Site) -> AbstractContextManager[Address]:
+    """What mod_wsgi-express does by itself with chunked bodies."""
+    return express(site, "--chunked-request")
+
+
+@contextmanager
+def _apache(site: Site, page: str, module: str, text: str, prefix: str = "", variables: str = "") -> Iterator[Address]:
+    """Run Debian's Apache with its own configuration in a place of ours, that site, and no other such module."""
+    at = ports()
+    folder = site.folder / "apache"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree("/etc/apache2", folder, symlinks=True)
+    (folder / "ports.conf").write_text(f"Listen 127.0.0.1:{at.front}\n", encoding="utf-8")
+    _enable_only(folder, module)
+    with (folder / "envvars").open("a", encoding="utf-8") as file:
+        file.write(variables + _elsewhere(site, at))
+    site.write("/etc/apache2/sites-available/scenext.conf", site.local(text, at))
+    # `systemctl restart apache2` is the only command of the page that this run replaces.
+    for line in site.pages.commands(page, _HEADINGS[page]):
+        if line.startswith("a2"):
+            site.run(line, {"APACHE_CONFDIR": str(folder)})
+    command = f"bash -c '. {folder}/envvars && exec apache2 -d {folder} -f apache2.conf -D FOREGROUND'"
+    with site.running(command, f"{module}-{at.front}", {"APACHE_CONFDIR": str(folder)}) as log:
+        wait_until_healthy(at.front, prefix, log)
+        yield Address(at.front, (prefix,))
+
+
+def _enable_only(folder: Path, module: str) -> None:
+    """Leave one of the modules that serve WSGI: the packages enable all that are installed."""
+    other = {"mod_wsgi": "passenger", "passenger": "wsgi"}[module]
+    for path in (folder / "mods-enabled").glob(f"{other}.*"):
+        path.unlink()
+
+
+def _elsewhere(site: Site, at: Ports) -> str:
+    """Return the variables of Debian's envvars that keep an instance out of the way of any other."""
+    state = site.logs / f"apache-{at.front}"
+    state.mkdir()
+    folders = "".join(f"export APACHE_{name}_DIR={state}\n" for name in ("RUN", "LOCK", "LOG"))
+    return f"{folders}export APACHE_PID_FILE={state}/pid\n"
+
+
+def one_request_a_process(site: Site, address: Address) -> str:
+    """Tell that two calls for each process take twice the time of one. Raises AssertionError if they do not."""
+    seconds = crowd(2 * POOL, address.port)
+    assert seconds >= 2 * SLOW, f"{2 * POOL} slow calls took {seconds:.1f} s"
+    return f"one request a process: {2 * POOL} calls of {SLOW:g} s on {POOL} processes take {2 * SLOW:g} s or more"
+
+
+_DROPPED = {"Authorization": "No Scenext API key came with the request", "chunked": "411 text/html"}
+
+HOSTS = (
+    Host("Apache, `mod_wsgi`", PAGE, mod_wsgi),
+    Host("Apache, `mod_wsgi`, under a sub-path", PAGE, sub_path),
+    Host("Apache, `mod_wsgi` without its two switches", PAGE, without_authorization, _DROPPED),
+    Host("`mod_wsgi-express`", PAGE, express),
+    Host("`mod_wsgi-express` without `--chunked-request`", PAGE, express_unchunked, {"chunked": "411 text/html"}),
+    Host("Apache, Passenger", PASSENGER, passenger, check=one_request_a_process),
+)

@@ -1,0 +1,64 @@
+"""uWSGI by itself and behind nginx, and PythonAnywhere, which is uWSGI behind nginx with a WSGI file of the user's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .hosts import Address, Host
+from .nginx import nginx
+from .pages import replaced
+from .site import Site, ports, wait_until_healthy
+
+PAGE = "uwsgi.md"
+PYTHONANYWHERE = "pythonanywhere.md"
+SUB_PATH = "/scenext"
+
+LENGTH_REQUIRED = "411 Length Required: this server hands no chunked body over; send a Content-Length"
+
+
+@contextmanager
+def alone(site: Site) -> Iterator[Address]:
+    """uWSGI as an HTTP server."""
+    site.prepare(site.pages.commands(PAGE, "uWSGI"))
+    at = ports()
+    site.write("uwsgi.ini", site.local(site.pages.file(PAGE, "uwsgi.ini"), at))
+    with site.running(site.pages.commands(PAGE, "By itself")[0], f"uwsgi-{at.app}") as log:
+        wait_until_healthy(at.app, "", log)
+        yield Address(at.app)
+
+
+@contextmanager
+def behind_nginx(site: Site) -> Iterator[Address]:
+    """uWSGI behind nginx's `uwsgi_pass`, below a path."""
+    site.prepare(site.pages.commands(PAGE, "uWSGI"))
+    at = ports()
+    heading = "Behind nginx, under a sub-path"
+    lines = {"http": "", "http-keepalive": "", "module": site.pages.part(PAGE, heading, "ini")}
+    site.write("uwsgi.ini", site.local(replaced(site.pages.file(PAGE, "uwsgi.ini"), lines), at))
+    server = site.pages.file(PAGE, "/etc/nginx/sites-enabled/scenext")
+    command = site.pages.commands(PAGE, "By itself")[0]
+    with site.running(command, f"uwsgi-{at.socket}") as log, nginx(site, server, at):
+        wait_until_healthy(at.front, SUB_PATH, log)
+        yield Address(at.front, (SUB_PATH,))
+
+
+@contextmanager
+def pythonanywhere(site: Site) -> Iterator[Address]:
+    """The page's WSGI file, in what PythonAnywhere runs it with: uWSGI without threads, behind nginx."""
+    site.prepare(site.pages.commands(PAGE, "uWSGI"))
+    site.prepare(site.pages.commands(PYTHONANYWHERE, "PythonAnywhere"))
+    at = ports()
+    name = "/var/www/YOU_pythonanywhere_com_wsgi.py"
+    path = site.write(name, site.local(site.pages.file(PYTHONANYWHERE, name)))
+    command = f"uwsgi --socket 127.0.0.1:{at.socket} --wsgi-file {path} --virtualenv {site.code}/.venv"
+    command += " --chdir / --master --processes 2 --need-app --die-on-term --uid www-data --gid www-data"
+    server = site.pages.file(PAGE, "/etc/nginx/sites-enabled/scenext").replace("/scenext/", "/")
+    with site.running(command, f"pythonanywhere-{at.socket}") as log, nginx(site, server, at):
+        wait_until_healthy(at.front, "", log)
+        yield Address(at.front)
+
+
+HOSTS = (
+    Host("uWSGI", PAGE, alone, {"chunked": LENGTH_REQUIRED}),
+    Host("uWSGI behind nginx, under a sub-path", PAGE, behind_nginx),
+    Host("PythonAnywhere's way: uWSGI behind nginx, a WSGI file", PYTHONANYWHERE, pythonanywhere),
+)
