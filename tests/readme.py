@@ -1,6 +1,7 @@
-"""The commands and examples of the README, read from it. `python tests/readme.py Run` prints a section's first command.
+"""What the pages for people say, read from them: commands, examples, tables, headings, links.
 
-The continuous integration runs what this prints, and the tests compare the examples with the golden exchanges.
+`python tests/readme.py Run` prints the first command of a section of the README. The continuous integration runs what
+this prints, and the tests compare the pages with the code, and each page with its translation.
 """
 
 import json
@@ -11,7 +12,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+TRANSLATIONS = {"README.md": "README.zh.md", "docs/connect.md": "docs/connect.zh.md"}
+
+_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Block(NamedTuple):
@@ -20,6 +25,17 @@ class Block(NamedTuple):
     language: str
     text: str
     headings: tuple[str, ...]
+
+
+class Table(NamedTuple):
+    """A table: its cells as they are written, row by row without the header, and the headings above it."""
+
+    rows: list[list[str]]
+    headings: tuple[str, ...]
+
+    def column(self, number: int) -> list[str]:
+        """Return a column's cells without their ticks."""
+        return [row[number].strip("`") for row in self.rows]
 
 
 class Example(NamedTuple):
@@ -42,6 +58,39 @@ def blocks(text: str) -> list[Block]:
         else:
             found.append(Block(match[3], match[4], tuple(headings)))
     return found
+
+
+def page(name: str) -> str:
+    """Return the text of a page of the repository."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def headings(text: str) -> list[tuple[int, str]]:
+    """Return the level and the words of each heading, in order."""
+    return [(len(match[1]), match[2]) for match in re.finditer(r"^(#+) (.+)$", _FENCE.sub("", text), re.MULTILINE)]
+
+
+def tables(text: str) -> list[Table]:
+    """Return the tables of a Markdown text, in order."""
+    found: list[Table] = []
+    above: list[str] = []
+    for match in re.finditer(r"^(#+) (.+)$|^\|.+\n\|[-|]+\n((?:\|.+\n?)+)", _FENCE.sub("", text), re.MULTILINE):
+        if match[1]:
+            above = [*above[: len(match[1]) - 1], match[2]]
+        else:
+            rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in match[3].splitlines()]
+            found.append(Table(rows, tuple(above)))
+    return found
+
+
+def links(text: str) -> list[str]:
+    """Return where the links and images of a Markdown text lead, in order."""
+    return re.findall(r"\]\(([^)\s]+)\)", _FENCE.sub("", text))
+
+
+def anchor(heading: str) -> str:
+    """Return the fragment that leads to a heading, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def command(section: str) -> str:

@@ -1,28 +1,39 @@
-"""The README: its examples are golden exchanges, its tables are the code's."""
+"""The pages for people: examples are golden exchanges, tables are the code's, translations are in step."""
 
 import json
 import re
 from dataclasses import fields
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
 
-from scenext_service import sandbox
+from scenext_service import definitions, sandbox
 from scenext_service.config import Config, from_env
+from scenext_service.credentials import PLACEHOLDER, key_for
+from scenext_service.failures import KeyMissing
+from scenext_service.mcp import Caller
+from scenext_service.mcp.eras import SUPPORTED_VERSIONS
 
 from . import readme
+from .conftest import KEY, Mcp
 
-ROOT = Path(__file__).parent.parent
-TEXT = readme.README.read_text(encoding="utf-8")
+ROOT = readme.ROOT
 EXCHANGES = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "tests" / "exchanges").glob("*.json")]
+PAGES = [name for pair in readme.TRANSLATIONS.items() for name in pair]
+
+either = pytest.mark.parametrize(
+    "text", [pytest.param(readme.page(name), id=name) for name in ("README.md", "README.zh.md")]
+)
+translated = pytest.mark.parametrize(
+    ("text", "other"),
+    [pytest.param(*map(readme.page, pair), id=pair[0]) for pair in readme.TRANSLATIONS.items()],
+)
 
 
-def table(header: str) -> dict[str, list[str]]:
-    """Return the rows of the table with this header: the word in the first cell, without ticks, to the other cells."""
-    lines = TEXT[TEXT.index(header) :].split("\n\n")[0].splitlines()[2:]
-    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
-    return {row[0].strip("` "): [cell.strip("` |") for cell in row[1:]] for row in rows}
+def table(text: str, first: str) -> readme.Table:
+    """Return the table whose first row begins with this cell."""
+    return next(found for found in readme.tables(text) if found.rows[0][0] == first)
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -50,30 +61,163 @@ def test_the_commands_are_one_line_each() -> None:
     assert readme.command("Run").count("\n") == readme.command("Test").count("\n") == 1
 
 
-def test_every_json_block_parses() -> None:
-    """Ours: a reader pastes them."""
-    found = [json.loads(block.text) for block in readme.blocks(TEXT) if block.language == "json"]
-    assert len(found) >= 4
-
-
-def test_the_table_of_variables_is_that_of_the_code() -> None:
+@either
+def test_the_table_of_variables_is_that_of_the_code(text: str) -> None:
     """Ours: every variable that is read is documented with its default, and none that is not."""
-    documented = table("| variable | default | meaning |")
-    source = (ROOT / "scenext_service" / "config.py").read_text(encoding="utf-8")
-    source += (ROOT / "gunicorn.conf.py").read_text(encoding="utf-8")
+    variables = table(text, "`SCENEXT_API_BASE_URL`")
+    documented = dict(zip(variables.column(0), variables.column(1), strict=True))
+    source = readme.page("scenext_service/config.py") + readme.page("gunicorn.conf.py")
     assert set(documented) == set(re.findall(r'"(SCENEXT_[A-Z_]+|PORT|WEB_CONCURRENCY)"', source))
-    usable = {name: cells[0] for name, cells in documented.items() if cells[0] != "none"}
-    assert from_env(usable) == Config()
-    assert {name: cells[0] for name, cells in documented.items() if cells[0] == "none"} == {
-        "SCENEXT_API_KEY": "none",
-        "SCENEXT_ACCESS_TOKEN": "none",
-        "SCENEXT_ALLOWED_ORIGINS": "none",
-        "PORT": "none",
-    }
+    unset = {name for name, default in documented.items() if default in ("none", "无")}
+    assert unset == {"SCENEXT_API_KEY", "SCENEXT_ACCESS_TOKEN", "SCENEXT_ALLOWED_ORIGINS", "PORT"}
+    assert from_env({name: default for name, default in documented.items() if name not in unset}) == Config()
     assert len(fields(Config)) == len(documented)  # PORT is `public`; WEB_CONCURRENCY is gunicorn's, `max_body` fixed
 
 
-def test_the_tables_of_the_sandbox_are_those_of_the_code() -> None:
-    """Ours: the documented ids and keys are all there are."""
-    assert {name: cells[0] for name, cells in table("| `task_id` | outcome |").items()} == dict(sandbox.OUTCOMES)
-    assert set(table("| key | outcome |")) == {sandbox.REFUSED_KEY, sandbox.NO_CREDIT_KEY}
+def test_the_outcomes_of_the_sandbox_are_those_of_the_code() -> None:
+    """Ours: the documented ids are all there are."""
+    ids = table(readme.page("README.md"), "`sandbox-completed`")
+    assert dict(zip(ids.column(0), ids.column(1), strict=True)) == dict(sandbox.OUTCOMES)
+
+
+@either
+def test_the_keys_of_the_sandbox_are_those_of_the_code(text: str) -> None:
+    """Ours: the documented keys are all there are."""
+    assert table(text, f"`{sandbox.REFUSED_KEY}`").column(0) == [sandbox.REFUSED_KEY, sandbox.NO_CREDIT_KEY]
+
+
+@either
+def test_the_tools_and_their_arguments_are_those_of_the_code(text: str) -> None:
+    """Ours: an argument that exists is documented, and none that does not."""
+    rows = {
+        row[0].strip("`"): set(re.findall(r"`(\w{2,})`", row[2])) for row in table(text, "`query_video_status`").rows
+    }
+    schemas = {"query_video_status": definitions.QUERY_SCHEMA, "gen_video": definitions.gen_schema("m")}
+    assert rows == {name: set(schema["properties"]) for name, schema in schemas.items()}
+
+
+@either
+def test_the_protocol_section_names_every_version(text: str) -> None:
+    """Ours: and no other."""
+    section = re.split(r"^## (?:Protocol|协议)$", text, flags=re.MULTILINE)[1].partition("\n## ")[0]
+    assert re.findall(r"\d{4}-\d\d-\d\d", section) == list(SUPPORTED_VERSIONS)
+
+
+@either
+def test_whose_key_is_used_is_what_the_code_does(text: str) -> None:
+    """Ours: the table of Security, cell by cell."""
+    own, shared, token = "caller-key-000000001", "operator-key-0000001", "operator-token-00001"
+    words = {"the caller's": own, "调用方的": own, "the operator's": shared, "运维人员的": shared}
+    configs = [Config(), Config(api_key=shared), Config(api_key=shared, access_token=token)]
+    callers = [
+        [Caller(f"Bearer {own}"), Caller(own), Caller(None, own)],
+        [Caller(), Caller(f"Bearer {PLACEHOLDER}"), Caller(None, PLACEHOLDER), Caller("Basic dXNlcjpwYXNz")],
+        [Caller(f"Bearer {token}"), Caller(None, token)],
+    ]
+    rows = next(
+        found.rows for found in readme.tables(text) if found.headings[-1] in ("Whose key is used", "使用谁的密钥")
+    )
+    for row, sent in zip(rows, callers, strict=True):
+        for cell, config in zip(row[1:], configs, strict=True):
+            if cell != "–":  # a server without a token knows nothing of one
+                assert [used(caller, config) for caller in sent] == [words.get(cell, "none")] * len(sent)
+
+
+def used(caller: Caller, config: Config) -> str:
+    """Return the key that a call is made with, or `none`."""
+    try:
+        return key_for(caller, config)
+    except KeyMissing:
+        return "none"
+
+
+@either
+def test_the_fields_of_a_log_line_are_those_of_the_table(text: str, mcp: Mcp, log_lines: list[str]) -> None:
+    """Ours: in the order in which a reader meets them or not, but all of them, and no other."""
+    trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    mcp.call("query_video_status", {"task_id": "sandbox-down"}, {"Authorization": f"Bearer {KEY}", **trace})
+    pairs = {name for line in log_lines for name in re.findall(r" (\w+)=", line)}
+    assert pairs == set(table(text, "`request_id`").column(0))
+
+
+@either
+def test_every_page_about_a_host_is_linked(text: str) -> None:
+    """Ours: a page that nobody finds helps nobody."""
+    pages = {f"docs/deploy/{path.name}" for path in (ROOT / "docs" / "deploy").glob("*.md")}
+    assert {link for link in readme.links(text) if link.startswith("docs/deploy/")} == pages
+
+
+@translated
+def test_a_translation_has_the_same_headings(text: str, other: str) -> None:
+    """Ours: section by section; a name in Latin letters stays as it is."""
+    ours, theirs = readme.headings(text), readme.headings(other)
+    assert [level for level, _ in ours] == [level for level, _ in theirs]
+    named = [(ours[number], theirs[number]) for number in range(len(ours)) if theirs[number][1].isascii()]
+    assert len(named) > 4
+    assert [pair for pair in named if pair[0] != pair[1]] == []
+
+
+@translated
+def test_a_translation_has_the_same_commands_and_examples(text: str, other: str) -> None:
+    """Ours: a command is in no language."""
+    pairs = [
+        [(block.language, block.text, len(block.headings)) for block in readme.blocks(page)] for page in (text, other)
+    ]
+    assert pairs[0] == pairs[1]
+    assert len(pairs[0]) > 10
+
+
+@translated
+def test_a_translation_has_the_same_tables(text: str, other: str) -> None:
+    """Ours: row by row, with the same code, numbers and links in each cell, but for words that are quoted."""
+    ours, theirs = (
+        [[list(map(facts, row)) for row in found.rows] for found in readme.tables(page)] for page in (text, other)
+    )
+    assert ours == theirs
+    assert len(ours) > 2
+
+
+def facts(cell: str) -> list[str]:
+    """Return what a cell says in no language: code, numbers and links, sorted; a translation has its own word order."""
+    bare = re.sub(r"“[^”]*”", "", cell).replace(".zh.md", ".md")
+    return sorted(re.findall(r"`[^`]+`|\]\((?!#)[^)]+\)|\d[\d.-]*", re.sub(r"\(#[^)]+\)", "", bare)))
+
+
+@translated
+def test_a_translation_has_the_same_links(text: str, other: str) -> None:
+    """Ours: to the translated page where there is one; the pages link to each other."""
+    ours, theirs = (
+        [link.partition("#")[0].replace(".zh.md", ".md") for link in readme.links(page)] for page in (text, other)
+    )
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("name", [*PAGES, "CONTRIBUTING.md"])
+def test_every_link_inside_the_repository_leads_somewhere(name: str) -> None:
+    """Ours: to a file that is there, and to a heading in it."""
+    dead = []
+    for link in readme.links(readme.page(name)):
+        path, _, fragment = link.partition("#")
+        if path.startswith("http"):
+            continue
+        target = (ROOT / PurePosixPath(name).parent / path) if path else ROOT / name
+        if not target.is_file():
+            dead.append(link)
+        elif fragment:
+            titles = readme.headings(target.read_text(encoding="utf-8"))
+            dead += [link] * (fragment not in [readme.anchor(words) for _, words in titles])
+    assert dead == []
+
+
+@pytest.mark.parametrize(
+    ("heading", "fragment"),
+    [
+        ("Run", "run"),
+        ("What a tool says", "what-a-tool-says"),
+        ("claude.ai 连接器", "claudeai-连接器"),
+        ("mcp-remote", "mcp-remote"),
+    ],
+)
+def test_a_heading_has_the_fragment_that_github_gives_it(heading: str, fragment: str) -> None:
+    """Ours: as the links are followed there."""
+    assert readme.anchor(heading) == fragment

@@ -1,0 +1,96 @@
+"""CONTRIBUTING.md: its commands are the README's, and what it says of a new tool and a new revision is enough."""
+
+import json
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from scenext_service import mcp
+
+from . import readme
+
+TEXT = readme.page("CONTRIBUTING.md")
+BLOCKS = readme.blocks(TEXT)
+
+IMPORTS = "from typing import Any\n\nfrom scenext_service.mcp import Caller, Tool, ToolResult\n\n\n"
+
+DISCOVER = """
+import json
+import scenext_service
+from scenext_service.config import Config
+
+version = "2027-01-31"
+meta = {"io.modelcontextprotocol/protocolVersion": version, "io.modelcontextprotocol/clientCapabilities": {}}
+body = {"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {"_meta": meta}}
+headers = {"MCP-Protocol-Version": version, "Mcp-Method": "server/discover"}
+client = scenext_service.create_app(Config()).test_client()
+answer = client.post("/mcp", json=body, headers=headers)
+print(json.dumps([scenext_service.__file__, answer.status_code, answer.get_json()["result"]["supportedVersions"]]))
+"""
+
+
+def steps(heading: str) -> list[str]:
+    """Return the numbered lines below a heading."""
+    section = TEXT.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\d\. .+$", section, re.MULTILINE)
+
+
+def test_the_two_commands_are_those_of_the_readme() -> None:
+    """Ours: said once, run by the continuous integration."""
+    commands = [block.text for block in BLOCKS if "The two commands" in block.headings]
+    assert commands == [readme.command("Run"), readme.command("Test")]
+
+
+@pytest.mark.parametrize("heading", ["Add a tool", "Add a protocol revision"])
+def test_each_takes_five_lines(heading: str) -> None:
+    """Ours: more than that, nobody reads."""
+    assert len(steps(heading)) == 5
+
+
+def test_every_file_that_is_named_is_there() -> None:
+    """Ours: a page about files goes stale when one moves."""
+    named = re.findall(r"`((?:tests|scenext_service|\.ci)/[\w./]*)`", TEXT)
+    assert len(named) > 5
+    assert [name for name in named if not (readme.ROOT / name).exists()] == []
+    modules = re.findall(r"`python -m ([\w.]+)`", TEXT)
+    assert [name for name in modules if not (readme.ROOT / f"{name.replace('.', '/')}.py").is_file()] == []
+
+
+def test_the_tool_of_the_example_works_as_its_golden_exchange_says(tmp_path: Path) -> None:
+    """Ours: a new tool is one function, one `Tool(...)` and one golden exchange."""
+    source, golden = (next(block.text for block in BLOCKS if block.language == name) for name in ("python", "json"))
+    program = tmp_path / "count_words.py"
+    program.write_text(IMPORTS + source, encoding="utf-8")
+    tool = runpy.run_path(str(program))["COUNT_WORDS"]
+    server = mcp.Server({"name": "example", "version": "1.0.0"}, "", mcp.Registry([tool]))
+    app = Flask(__name__)
+    app.register_blueprint(mcp.create_blueprint(server, mcp.Origins(), 10_000))
+    exchange = json.loads(golden)
+    sent, expected = exchange["request"], exchange["response"]
+    answer = app.test_client().open(sent["path"], method=sent["method"], headers=sent["headers"], json=sent["body"])
+    headers = {name: answer.headers.get(name) for name in expected["headers"]}
+    assert {"status": answer.status_code, "headers": headers, "body": answer.get_json()} == expected
+    assert exchange["why"]
+
+
+def test_a_protocol_revision_is_one_entry(tmp_path: Path) -> None:
+    """Ours: of a known era. The change of the page, made to a copy of the package, makes it speak the revision."""
+    change = next(block.text for block in BLOCKS if block.language == "diff")
+    old, new = change.splitlines()
+    shutil.copytree(readme.ROOT / "scenext_service", tmp_path / "scenext_service")
+    eras = tmp_path / "scenext_service" / "mcp" / "eras.py"
+    source = eras.read_text(encoding="utf-8")
+    assert source.count(f"{old[1:]}\n") == 1
+    eras.write_text(source.replace(old[1:], new[1:]), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", DISCOVER], cwd=tmp_path, capture_output=True, check=True, text=True, timeout=60
+    )
+    package, status, versions = json.loads(done.stdout.splitlines()[-1])
+    assert Path(package).is_relative_to(tmp_path.resolve())
+    assert (status, versions[:2]) == (200, ["2027-01-31", "2026-07-28"])
