@@ -3,7 +3,9 @@
 Source: gunicorn's manual, "Settings". Overridden by GUNICORN_CMD_ARGS and by the command line.
 """
 
+import gc
 import os
+import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,24 @@ _port = os.environ.get("PORT")
 _everywhere = "[::]" if Path("/proc/net/if_inet6").exists() else "0.0.0.0"
 bind = f"{_everywhere}:{_port}" if _port else "127.0.0.1:8000"
 
-# Waiting for Scenext takes a thread and almost nothing else; idle threads cost next to nothing. Calls of Scenext are
-# capped below this number (SCENEXT_UPSTREAM_SLOTS, 120), so that there is always a thread for everything else.
-# The class is gunicorn's gthread, except for how it refuses what is no request, and how it closes connections.
-worker_class = "scenext_service.worker.Worker"
-threads = 128
-
 # Heroku sets WEB_CONCURRENCY by the size of the dyno; elsewhere two, for a second core and for `kill -9`.
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
+
+# Waiting for Scenext takes a thread and almost nothing else; idle threads cost next to nothing. A kept connection stays
+# with the worker that accepted it, and of 200 that come one by one, one worker may accept 170: hence more than 200.
+# The class is gunicorn's gthread, except for how it refuses what is no request, and how it closes connections.
+worker_class = "scenext_service.worker.Worker"
+threads = 256
+
+# A worker that may not start another thread dies, with all that it holds. Heroku's small dynos allow 256 threads and
+# processes in all (`ulimit -u`), of which 16 are for everything else.
+_allowed = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+if _allowed != resource.RLIM_INFINITY:
+    threads = max(5, min(threads, (_allowed - 16) // workers))
+
+# Calls of Scenext are capped below the threads, so that there is always a thread for everything else, slow uploads and
+# new connections on which nothing is said yet included: gunicorn gives each of those a thread for up to 5 s.
+raw_env = [] if os.environ.get("SCENEXT_UPSTREAM_SLOTS", "").strip() else [f"SCENEXT_UPSTREAM_SLOTS={threads * 4 // 5}"]
 
 # Loads the application once, before the fork: quicker starts, shared memory, and a bad configuration ends the start.
 preload_app = True
@@ -55,6 +67,15 @@ def on_starting(server: Any) -> None:
     """Refuse gevent with a preloaded application: its ssl is the unpatched one, and every HTTPS call would fail."""
     if server.cfg.preload_app and server.cfg.worker_class_str == "gevent":
         sys.exit("scenext_service cannot start: for gevent, preload_app must be False; see docs/deploy/server.md")
+
+
+def when_ready(server: Any) -> None:
+    """Keep the garbage collector away from what is there before the fork.
+
+    It would write to every object, and so end the sharing of the memory with the workers: 8 MB for each of them.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def child_exit(server: Any, worker: Any) -> None:

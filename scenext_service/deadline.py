@@ -15,21 +15,24 @@ import time
 from typing import Any
 
 import urllib3
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.connection import allowed_gai_family
 
+from .lean import LeanAdapter
+
 CONNECT_TIMEOUT = 5.0  # seconds for each address of a host, so that a dead one leaves time for the next
 
 _LEAST = 0.001  # seconds; 0 would make the socket non-blocking
+
+_SLACK = 0.01  # seconds that one wait may pass the deadline
 
 
 class HandshakeFailed(urllib3.exceptions.NewConnectionError):
     """Indicate that TLS failed before a request was sent; requests' SSLError also stands for failures after that."""
 
 
-class DeadlineAdapter(HTTPAdapter):
+class DeadlineAdapter(LeanAdapter):
     """An adapter of `pool_size` kept connections. `send(timeout=…)` is the total in seconds, and nothing is retried."""
 
     def __init__(self, pool_size: int) -> None:
@@ -118,11 +121,18 @@ class _Deadline:
 
     def send(self, data: Any) -> None:
         if self.sock is not None:
-            self.sock.settimeout(self.timeout)
+            _limit(self.sock, self.timeout)
         try:
             super().send(data)  # type: ignore[misc]
         except TimeoutError as error:
             raise urllib3.exceptions.ReadTimeoutError(None, "", "Write timed out.") from error  # type: ignore[arg-type]
+
+
+def _limit(sock: socket.socket, left: float | None) -> None:
+    """Let the next wait on a socket end with the time that is left. To set it costs a system call, to look does not."""
+    current = sock.gettimeout()
+    if left is None or current is None or abs(current - left) > _SLACK:
+        sock.settimeout(left)
 
 
 class _Reader(io.RawIOBase):
@@ -142,7 +152,7 @@ class _Reader(io.RawIOBase):
             left = self._end - time.monotonic()
             if left <= 0:
                 raise TimeoutError("timed out")
-            self._sock.settimeout(left)
+            _limit(self._sock, left)
         return self._raw.readinto(buffer)
 
     def close(self) -> None:

@@ -14,7 +14,6 @@ import orjson
 import requests
 import urllib3
 from requests.adapters import BaseAdapter
-from requests.structures import CaseInsensitiveDict
 
 from . import answers, failures
 from .config import Config
@@ -112,7 +111,6 @@ class Scenext:
         settings = session.merge_environment_settings(self._base_url, {}, None, None, None)
         session.proxies, session.verify = settings["proxies"], settings["verify"] or True
         session.trust_env = False
-        session.mount(self._base_url, self._adapter)
         return session
 
     def _call(
@@ -146,7 +144,8 @@ class Scenext:
         request = requests.PreparedRequest()
         request.method = operation.method
         request.url = f"{self._base_url}{operation.path}{task_id}"
-        request.headers = CaseInsensitiveDict({**(_HEADERS if body is None else _JSON_HEADERS), **headers})
+        # A plain mapping takes a tenth of the time of requests' own, and urllib3 only goes through it.
+        request.headers = {**(_HEADERS if body is None else _JSON_HEADERS), **headers}  # type: ignore[assignment]
         request.body = body
         return request
 
@@ -155,9 +154,10 @@ class Scenext:
         if left <= 0:
             raise failures.DeadlinePassed(f"{self._timeout:g}")
         session = self._session
-        adapter = session.get_adapter(self._base_url)
         try:
-            return adapter.send(request, stream=True, timeout=left, verify=session.verify, proxies=session.proxies)
+            return self._adapter.send(
+                request, stream=True, timeout=left, verify=session.verify, proxies=session.proxies
+            )
         except _BROKEN as error:
             raise self._incomplete(error) from error
         except OSError as error:  # requests' own, where REQUESTS_CA_BUNDLE names no file

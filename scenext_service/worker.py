@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, but for two things that it does to clients it has no good answer for.
+"""gunicorn's threaded worker, but for three things that it does to clients it has no good answer for.
 
 Bytes that are no HTTP request never reach the application. gunicorn answers them with an HTML page, some with a 5xx,
 and repeats what came in that page and in a log line: a header that a client spelled wrong shows its key in both.
@@ -6,7 +6,9 @@ and repeats what came in that page and in a log line: a header that a client spe
 A connection that is to be closed is closed in the thread that accepts all others, which waits up to two seconds for the
 client to close first. One such client a second, and nobody is served.
 
-Source: gunicorn 27.0.1, `workers/base.py` `Worker.handle_error`, `workers/gthread.py` `ThreadWorker.finish_request`;
+At the end it gives connections on which nothing was ever said the whole `graceful_timeout`.
+
+Source: gunicorn 27.0.1, `workers/base.py` `Worker.handle_error`, `workers/gthread.py` `finish_request` and `run`;
 RFC 9112, section 9.6 (how to close).
 """
 
@@ -19,7 +21,7 @@ from typing import Any
 
 from gunicorn.http import errors
 from gunicorn.util import write_nonblock
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if not kept:
             _part(conn.sock)
         return kept
+
+    def murder_pending(self) -> None:
+        """Close the silent connections whose time is over; at the end, they have as long as idle ones."""
+        if not self.alive:
+            end = time.monotonic() + STOP_KEEPALIVE_LINGER
+            for conn in self.pending_conns:
+                conn.timeout = min(conn.timeout, end)
+        super().murder_pending()
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer what gunicorn could not hand to the application: `{"error": "bad_request"}`."""

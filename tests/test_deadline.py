@@ -161,3 +161,31 @@ def test_without_a_timeout_the_adapter_is_requests_own(upstream: Upstream) -> No
         session.mount(upstream.url, DeadlineAdapter(1))
         response = session.get(f"{upstream.url}/api/get_status/12345")
         assert (response.status_code, response.content) == (200, GOOD)
+
+
+def test_a_closed_adapter_opens_new_connections(upstream: Upstream) -> None:
+    """Ours: the adapter fits any session, as transport adapters do, and requests' own can be used after close()."""
+    with requests.Session() as session:
+        adapter = DeadlineAdapter(1)
+        session.mount(upstream.url, adapter)
+        first = session.get(f"{upstream.url}/api/get_status/12345")
+        adapter.close()
+        second = session.get(f"{upstream.url}/api/get_status/12345")
+    assert (first.content, second.content) == (GOOD, GOOD)
+
+
+def test_the_adapter_verifies_as_each_request_asks_for() -> None:
+    """Ours: a pool is kept for its origin, its certificates and its proxies, not for one of them alone."""
+    adapter = DeadlineAdapter(1)
+
+    def pool(url: str, verify: bool, proxies: dict[str, str]) -> Any:
+        request = requests.Request("GET", url).prepare()
+        return adapter.get_connection_with_tls_context(request, verify, proxies)
+
+    home = pool("https://a.invalid/x", True, {})
+    assert pool("https://a.invalid/y", True, {}) is home
+    assert home.cert_reqs == "CERT_REQUIRED"
+    assert pool("https://a.invalid/x", False, {}).cert_reqs == "CERT_NONE"
+    assert pool("https://b.invalid/x", True, {}).host == "b.invalid"
+    assert pool("https://a.invalid:8443/x", True, {}).port == 8443
+    assert pool("https://a.invalid/x", True, {"https": "http://p.invalid:3128"}).proxy.host == "p.invalid"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import runpy
 import subprocess
 import sys
@@ -198,6 +199,29 @@ def test_gevent_is_refused_where_no_https_call_would_work(worker_class: str, pre
     on_starting = runpy.run_path(str(ROOT / "gunicorn.conf.py"))["on_starting"]
     with pytest.raises(SystemExit, match="preload_app must be False") if refused else nullcontext():
         on_starting(SimpleNamespace(cfg=cfg))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "environ", "threads", "raw_env"),
+    [
+        pytest.param(resource.RLIM_INFINITY, {}, 256, ["SCENEXT_UPSTREAM_SLOTS=204"], id="no limit"),
+        pytest.param(95_000, {}, 256, ["SCENEXT_UPSTREAM_SLOTS=204"], id="a limit far away"),
+        pytest.param(256, {"WEB_CONCURRENCY": "2"}, 120, ["SCENEXT_UPSTREAM_SLOTS=96"], id="Heroku Standard-1X"),
+        pytest.param(512, {"WEB_CONCURRENCY": "4"}, 124, ["SCENEXT_UPSTREAM_SLOTS=99"], id="Heroku Standard-2X"),
+        pytest.param(512, {"SCENEXT_UPSTREAM_SLOTS": "7"}, 248, [], id="slots that the operator chose"),
+    ],
+)
+def test_threads_stay_below_what_the_platform_allows_and_slots_below_the_threads(
+    allowed: int, environ: dict[str, str], threads: int, raw_env: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours: gunicorn 27.0.1 ends a worker that cannot start a thread, with every call that it holds."""
+    for name in ("WEB_CONCURRENCY", "SCENEXT_UPSTREAM_SLOTS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(resource, "getrlimit", lambda of: (allowed, allowed))
+    settings = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+    assert (settings["threads"], settings["raw_env"]) == (threads, raw_env)
 
 
 def test_the_procfile_starts_what_these_tests_start() -> None:

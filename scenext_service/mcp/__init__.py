@@ -3,6 +3,7 @@
 A request moves one way, from top to bottom, and its answer back:
 
     transport    HTTP: path, method, Origin, media type, size, CORS. The only module that knows Flask.
+    origins      which web pages may call
     dispatch     bytes to messages, batches and notifications, error code to HTTP status
     jsonrpc      the JSON-RPC envelope and its errors
     eras         protocol versions; which era a request belongs to
@@ -15,8 +16,9 @@ A request moves one way, from top to bottom, and its answer back:
 Nothing here knows Scenext. A new protocol revision of a known era is one entry in `eras`.
 """
 
+from .origins import Origins
 from .registry import Caller, Registry, Tool, ToolError, ToolResult
 from .server import Server
-from .transport import Origins, create_blueprint
+from .transport import create_blueprint
 
 __all__ = ["Caller", "Origins", "Registry", "Server", "Tool", "ToolError", "ToolResult", "create_blueprint"]

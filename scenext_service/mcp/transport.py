@@ -6,19 +6,20 @@ basic/transports; Fetch, "CORS protocol".
 
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import Rule
+from werkzeug.wsgi import get_content_length, get_input_stream
 
 from .dispatch import Answer, Dispatcher
 from .eras import Headers
 from .jsonrpc import INVALID_REQUEST, PARSE_ERROR, RpcError, error
+from .origins import Origins
 from .registry import Caller
 from .server import Server
 
@@ -28,7 +29,6 @@ Observer = Callable[[Mapping[str, Any]], None]
 
 PATHS = ("/mcp", "/mcp/")  # both, without a redirect: clients lose their Authorization on one
 
-_LOOPBACK = re.compile(r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _ALLOW = "POST, OPTIONS"
@@ -48,25 +48,6 @@ class _Refused(Exception):
     def __init__(self, status: int, message: str, code: int = INVALID_REQUEST) -> None:
         super().__init__(message)
         self.answer = Answer(status, error(None, RpcError(code, message)))
-
-
-@dataclass(frozen=True, slots=True)
-class Origins:
-    """Which web pages may call. `allowed` holds whole origins, as `https://app.example.com`; `*` allows every one.
-
-    `own` also accepts an origin that names the host that the request names. It is for servers that the public reaches
-    under their own name: on a loopback server it would let DNS rebinding through, where both names are the attacker's.
-    """
-
-    allowed: frozenset[str] = frozenset()
-    own: bool = False
-
-    def accept(self, origin: str, host: str) -> bool:
-        """Tell whether a page of this origin may call the server that it reached as `host`."""
-        if origin in self.allowed or "*" in self.allowed or _LOOPBACK.fullmatch(origin):
-            return True
-        name = host.lower()
-        return self.own and name != "" and "@" not in name and origin.lower() in (f"http://{name}", f"https://{name}")
 
 
 def create_blueprint(server: Server, origins: Origins, max_body: int, observe: Observer | None = None) -> Blueprint:
@@ -89,7 +70,7 @@ def create_blueprint(server: Server, origins: Origins, max_body: int, observe: O
             if environ["REQUEST_METHOD"] == "OPTIONS":
                 answer = Answer(204, None)
             else:
-                body = _body(max_body, fields["request_id"])
+                body = _body(environ, max_body, fields["request_id"])
                 answer = dispatcher.handle(body, _mcp_headers(environ), _caller(environ, fields))
         except _Refused as refusal:
             answer = refusal.answer
@@ -130,28 +111,37 @@ def _check_headers(environ: dict[str, Any], origin_allowed: bool) -> None:
         del environ["HTTP_TRANSFER_ENCODING"]
 
 
-def _body(limit: int, request_id: str) -> bytes:
+def _body(environ: dict[str, Any], limit: int, request_id: str) -> bytes:
     """Read the request's body. Raises _Refused where it is too large, cut short or wrongly chunked."""
-    too_large = _Refused(413, f"Content Too Large: the limit is {limit} bytes")
-    unreadable = _Refused(400, "Parse error: the body could not be read to its end", PARSE_ERROR)
-    announced = request.content_length or 0
+    announced = get_content_length(environ) or 0
     if announced > limit:
-        raise too_large
-    # One byte more than allowed: of a chunked body, Werkzeug silently reads no more than its own limit.
-    request.max_content_length = limit + 1
+        raise _too_large(limit)
     try:
-        body = request.get_data(cache=False)
+        # The stream ends where the body does, also under servers that leave that to the application.
+        stream = get_input_stream(environ)
+        body = stream.read(limit + 1)
+        # One read may return less than there is.
+        while len(body) <= limit and (more := stream.read(limit + 1 - len(body))):
+            body += more
     except Exception as failure:
         # Each WSGI server has exceptions of its own for a body that does not arrive as announced; their messages and
         # traces repeat parts of it.
         log.info("unreadable body", extra={"fields": {"request_id": request_id, "reason": type(failure).__name__}})
-        raise unreadable from None
+        raise _unreadable() from None
     if len(body) > limit:
-        raise too_large
+        raise _too_large(limit)
     # gunicorn hands over what came of a body that was cut, and that may be a whole message: RFC 9112, section 8.
     if len(body) < announced:
-        raise unreadable
+        raise _unreadable()
     return body
+
+
+def _too_large(limit: int) -> _Refused:
+    return _Refused(413, f"Content Too Large: the limit is {limit} bytes")
+
+
+def _unreadable() -> _Refused:
+    return _Refused(400, "Parse error: the body could not be read to its end", PARSE_ERROR)
 
 
 def _mcp_headers(environ: dict[str, Any]) -> Headers:
@@ -182,7 +172,7 @@ def _caller(environ: dict[str, Any], fields: dict[str, Any]) -> Caller:
 def _request_id(environ: dict[str, Any]) -> str:
     """Return the caller's X-Request-ID where it is a plain word, else a new one."""
     given = environ.get("HTTP_X_REQUEST_ID", "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def _response(answer: Answer, request_id: str, origin: str | None) -> Response:
