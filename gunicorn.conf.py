@@ -70,10 +70,13 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Keep the garbage collector away from what is there before the fork.
+    """Warn of slots that take all threads, and keep the garbage collector away from what is there before the fork.
 
     It would write to every object, and so end the sharing of the memory with the workers: 8 MB for each of them.
     """
+    slots = os.environ.get("SCENEXT_UPSTREAM_SLOTS", "")
+    if slots.isdecimal() and server.cfg.threads <= int(slots) and server.cfg.worker_class_str != "gevent":
+        server.log.warning("SCENEXT_UPSTREAM_SLOTS is not below the %d threads", server.cfg.threads)
     gc.collect()
     gc.freeze()
 

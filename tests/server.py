@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -68,7 +68,7 @@ def running(directory: Path, environ: Mapping[str, str] | None = None, app: str 
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
         server = Server(process, port, output)
         try:
-            _wait_until_listening(server)
+            wait_until(lambda: listening(server) and booted(server, int(env.get("WEB_CONCURRENCY") or 2)))
             yield server
         finally:
             process.terminate()
@@ -79,14 +79,38 @@ def running(directory: Path, environ: Mapping[str, str] | None = None, app: str 
                 process.wait()
 
 
-def _wait_until_listening(server: Server) -> None:
-    end = time.monotonic() + START_TIMEOUT
-    while True:
-        try:
-            server.connect().close()
-        except ConnectionRefusedError:
-            assert server.process.poll() is None, server.output()
-            assert time.monotonic() < end, server.output()
-            time.sleep(0.05)
-        else:
-            return
+def wait_until(condition: Callable[[], bool], seconds: float = START_TIMEOUT) -> None:
+    """Wait for something that must come true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def listening(server: Server) -> bool:
+    """Tell whether the server accepts connections; fails where it ended instead."""
+    assert server.process.poll() is None, server.output()
+    try:
+        server.connect().close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def workers(server: Server) -> list[int]:
+    """Return the process ids of the workers."""
+    pid = server.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(child) for child in children.split()]
+
+
+def booted(server: Server, count: int = 2) -> bool:
+    """Tell whether every worker is there and listens to signals.
+
+    A worker that has just been forked still has the master's handlers, one of SIGHUP (bit 0) among them, and loses what
+    is sent to it.
+    """
+    found = workers(server)
+    statuses = [Path(f"/proc/{worker}/status").read_text(encoding="utf-8") for worker in found]
+    caught = [int(status.partition("SigCgt:")[2].split()[0], 16) for status in statuses]
+    return len(found) == count and not any(mask & 1 for mask in caught)
