@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, but for three things that it does to clients it has no good answer for.
+"""gunicorn's threaded worker, but for four things that it does to clients it has no good answer for.
 
 Bytes that are no HTTP request never reach the application. gunicorn answers them with an HTML page, some with a 5xx,
 and repeats what came in that page and in a log line: a header that a client spelled wrong shows its key in both.
@@ -6,10 +6,13 @@ and repeats what came in that page and in a log line: a header that a client spe
 A connection that is to be closed is closed in the thread that accepts all others, which waits up to two seconds for the
 client to close first. One such client a second, and nobody is served.
 
+A worker that is awake accepts all connections that come at once, while the others are still waking up. They stay with
+it, and one of two cores has nothing to do.
+
 At the end it gives connections on which nothing was ever said the whole `graceful_timeout`.
 
-Source: gunicorn 27.0.1, `workers/base.py` `Worker.handle_error`, `workers/gthread.py` `finish_request` and `run`;
-RFC 9112, section 9.6 (how to close).
+Source: gunicorn 27.0.1, `workers/base.py` `Worker.handle_error`, `workers/gthread.py` `accept`, `finish_request` and
+`run`; RFC 9112, section 9.6 (how to close).
 """
 
 import contextlib
@@ -24,6 +27,9 @@ from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 log = logging.getLogger(__name__)
+
+STAND_BACK = 0.00005  # seconds for each connection that a worker has, before it takes another
+LONGEST_STAND_BACK = 0.001  # seconds
 
 LINGER = 2.0  # seconds in which a client may read its last answer and close
 
@@ -40,6 +46,12 @@ _BAD_REQUEST = (400, "Bad Request")
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's `gthread`, which refuses in JSON and waits for clients where it holds up nobody else."""
+
+    def accept(self, listener: Any) -> None:
+        """Accept a connection. The more of them a worker has, the longer it leaves a new one to the other workers."""
+        if self.cfg.workers > 1:
+            time.sleep(min(self.nr_conns * STAND_BACK, LONGEST_STAND_BACK))
+        super().accept(listener)
 
     def handle(self, conn: Any) -> Any:
         """Serve a connection's next request; return what gunicorn returns, false where the connection ends."""

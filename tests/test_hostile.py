@@ -707,3 +707,26 @@ def test_a_client_that_does_not_close_is_waited_for_only_so_long(
         conn.sock.settimeout(TIMEOUT)
         assert conn.sock.recv(1) == b""
         assert parsed(read(client)) == [Answer(400, {"error": "bad_request"})]
+
+
+@pytest.mark.parametrize(
+    ("workers", "connections", "slept"),
+    [
+        pytest.param(2, 0, [0.0], id="none-yet"),
+        pytest.param(2, 4, [4 * worker_module.STAND_BACK], id="some"),
+        pytest.param(2, 900, [worker_module.LONGEST_STAND_BACK], id="many"),
+        pytest.param(1, 900, [], id="no-other-worker"),
+    ],
+)
+def test_a_worker_leaves_new_connections_to_those_that_have_fewer(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, workers: int, connections: int, slept: list[float]
+) -> None:
+    """Ours: 16 connections that came at once all stayed with one of two workers, in half of the trials."""
+    times: list[float] = []
+    monkeypatch.setattr(time, "sleep", times.append)
+    worker.cfg.set("workers", workers)
+    worker.nr_conns = connections
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        worker.accept(listener)  # another worker took what was there
+    assert (times, worker.nr_conns) == (slept, connections)
