@@ -1,0 +1,225 @@
+"""Running a server under load: start it, ask it with wrk, and read from the operating system what it cost."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import string
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import servers
+from servers import HERE, Server
+
+START_TIMEOUT = 30.0  # seconds
+STOP_TIMEOUT = 4.0  # seconds; then it is killed
+TICK = 1e6 / os.sysconf("SC_CLK_TCK")  # microseconds
+CONNECTIONS = 16
+
+Figures = dict[str, float]
+
+
+class WrongAnswer(Exception):
+    """An answer that is not the one that was asked for. It voids the run."""
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Who runs where: the server on one core, the load and the upstream on the other; or everybody on both."""
+
+    server: str
+    load: str
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that has given its first right answer, `cold_start` seconds after it was started."""
+
+    server: Server
+    pid: int
+    port: int
+    cores: Cores
+    cold_start: float
+
+    def cpu(self) -> int:
+        """Return the microseconds of CPU time that its processes have used, in user and in system mode."""
+        return round(sum(_ticks(pid) for pid in tree(self.pid)) * TICK)
+
+    def memory(self) -> float:
+        """Return the proportional set size of all its processes, in MB."""
+        return sum(_pss(pid) for pid in tree(self.pid)) / 1024
+
+    def load(self, era: str, operation: str, seconds: int, connections: int = CONNECTIONS) -> Figures:
+        """Ask the same for some seconds; return the figures. Raises WrongAnswer."""
+        before = self.cpu()
+        with wrk(self, servers.message(era, operation), servers.MARKERS[operation], seconds, connections) as process:
+            figures = _result(process, self.server.name)
+        figures["cpu_us"] = (self.cpu() - before) / figures["right"]
+        return figures
+
+
+@contextmanager
+def running(server: Server, upstream: str, cores: Cores, directory: Path, *, logs: bool = False) -> Iterator[Running]:
+    """Start a server, wait for its first right answer, and end it."""
+    port = free_port()
+    arguments = ["taskset", "--cpu-list", cores.server, *server.arguments(port, logs=logs)]
+    with (directory / "server.log").open("wb") as output:
+        started = time.monotonic()
+        process = subprocess.Popen(
+            arguments, cwd=servers.ROOT, env=servers.environ(upstream, logs=logs), stdout=output, stderr=output
+        )
+        try:
+            _first_answer(server, port, process, directory)
+            yield Running(server, process.pid, port, cores, time.monotonic() - started)
+        finally:
+            stop(process)
+
+
+@contextmanager
+def wrk(
+    target: Running, message: tuple[dict[str, str], str], marker: str, seconds: int, connections: int
+) -> Iterator["subprocess.Popen[str]"]:
+    """Run wrk against a server with one request, again and again."""
+    headers, body = message
+    sent = [part for name, value in headers.items() for part in ("--header", f"{name}: {value}")]
+    command = ["taskset", "--cpu-list", target.cores.load, "wrk", "--threads", "1", "--timeout", "20s", *sent]
+    command += ["--connections", str(connections), "--duration", f"{seconds}s", "--script", str(HERE / "load.lua")]
+    environ = {**os.environ, "BODY": body, "MARKER": marker}
+    url = f"http://127.0.0.1:{target.port}{target.server.path}"
+    process = subprocess.Popen([*command, url], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+@contextmanager
+def fast_upstream(directory: Path, cores: str) -> Iterator[str]:
+    """Run nginx as the upstream; yield its address."""
+    port = free_port()
+    template = string.Template((HERE / "nginx.conf").read_text())
+    configuration = directory / "nginx.conf"
+    configuration.write_text(template.substitute(directory=directory, port=port, answer=servers.UPSTREAM_ANSWER))
+    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") or "nginx"
+    command = ["taskset", "--cpu-list", cores, nginx, "-e", str(directory / "nginx.log"), "-c", str(configuration)]
+    with _upstream(command, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def slow_upstream() -> Iterator[str]:
+    """Run the upstream that takes its time; yield its address."""
+    port = free_port()
+    command = [sys.executable, str(HERE / "slow_upstream.py"), str(port), servers.UPSTREAM_ANSWER]
+    with _upstream(command, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _upstream(command: list[str], port: int) -> Iterator[None]:
+    process = subprocess.Popen(command, text=True)
+    try:
+        end = time.monotonic() + START_TIMEOUT
+        while not _listening(port):
+            if process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"the upstream did not start: {command}")
+            time.sleep(0.02)
+        yield
+    finally:
+        stop(process)
+
+
+def stop(process: "subprocess.Popen[Any]") -> None:
+    """End a process of ours in an orderly way, and whatever is left of its children by force."""
+    children = tree(process.pid)[1:]
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for pid in children:
+        if Path(f"/proc/{pid}").exists():
+            os.kill(pid, signal.SIGKILL)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def tree(pid: int) -> list[int]:
+    """Return a process and all that descend from it; nothing where it is gone."""
+    try:
+        children = [int(child) for task in _tasks(pid) for child in (task / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [pid, *(descendant for child in children for descendant in tree(child))]
+
+
+def _tasks(pid: int) -> list[Path]:
+    return list(Path(f"/proc/{pid}/task").iterdir())
+
+
+def _ticks(pid: int) -> int:
+    # The name in the second field may hold blanks and brackets.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])  # utime, stime
+
+
+def _pss(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def _first_answer(server: Server, port: int, process: "subprocess.Popen[bytes]", directory: Path) -> None:
+    operation = server.operations[0]
+    headers, body = servers.message(server.eras[0], operation)
+    end = time.monotonic() + START_TIMEOUT
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_TIMEOUT)
+        try:
+            connection.request("POST", server.path, body, headers)
+            response = connection.getresponse()
+            servers.check(operation, response.status, response.read().decode())
+        except ConnectionError:
+            if process.poll() is not None or time.monotonic() > end:
+                log = (directory / "server.log").read_text(errors="replace")
+                raise RuntimeError(f"{server.name} did not start:\n{log[-2000:]}") from None
+            time.sleep(0.01)
+        except ValueError as error:
+            raise WrongAnswer(f"{server.name}: {error}") from error
+        else:
+            return
+        finally:
+            connection.close()
+
+
+def _listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def _result(process: "subprocess.Popen[str]", name: str) -> Figures:
+    output, errors = process.communicate(timeout=120)
+    found = [line for line in output.splitlines() if line.startswith("RESULT ")]
+    if not found:
+        raise RuntimeError(f"wrk failed: {output}{errors}")
+    figures: Figures = json.loads(found[0].removeprefix("RESULT "))
+    if figures["wrong"] or figures["broken"] or not figures["right"]:
+        raise WrongAnswer(f"{name}: {figures}: {errors}")
+    figures["per_second"] = figures["right"] / figures["seconds"]
+    return figures

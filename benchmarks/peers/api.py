@@ -1,0 +1,29 @@
+"""The Scenext API for the peers that are asynchronous: one shared client that keeps its connections."""
+
+import os
+from functools import cache
+from typing import Any
+
+import aiohttp
+
+API = os.environ["SCENEXT_API_BASE_URL"]
+
+
+@cache
+def client() -> aiohttp.ClientSession:
+    """Return the one client of this process, made with the first call, when its loop runs."""
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20), connector=aiohttp.TCPConnector(limit=256))
+
+
+async def get_status(task_id: str, authorization: str) -> dict[str, Any]:
+    """Return the `data` of a job."""
+    async with client().get(f"{API}/get_status/{task_id}", headers={"Authorization": authorization}) as response:
+        response.raise_for_status()
+        return (await response.json())["data"]
+
+
+async def gen_video(job: dict[str, Any], authorization: str) -> dict[str, Any]:
+    """Start a job; return its `data`."""
+    async with client().post(f"{API}/gen_video", json=job, headers={"Authorization": authorization}) as response:
+        response.raise_for_status()
+        return (await response.json())["data"]
