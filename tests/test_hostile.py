@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import selectors
 import socket
 import ssl
 import struct
@@ -730,3 +731,21 @@ def test_a_worker_leaves_new_connections_to_those_that_have_fewer(
         listener.setblocking(False)
         worker.accept(listener)  # another worker took what was there
     assert (times, worker.nr_conns) == (slept, connections)
+
+
+@pytest.mark.parametrize(
+    ("alive", "seconds"), [pytest.param(True, 25, id="running"), pytest.param(False, 2, id="ending")]
+)
+def test_silent_connections_have_as_long_as_idle_ones_at_the_end(worker: Worker, alive: bool, seconds: float) -> None:
+    """Ours: gunicorn would give them the whole `graceful_timeout`."""
+    worker.alive = alive
+    with connected(worker) as (_, silent), connected(worker) as (client, late):
+        late.timeout, silent.timeout = time.monotonic() - 1, time.monotonic() + 25
+        worker.pending_conns.extend([late, silent])
+        worker.nr_conns = 2
+        worker.poller = selectors.DefaultSelector()
+        worker.murder_pending()
+        worker.poller.close()
+        assert (list(worker.pending_conns), worker.nr_conns) == ([silent], 1)
+        assert seconds - 1 < silent.timeout - time.monotonic() <= seconds
+        assert client.recv(1) == b""

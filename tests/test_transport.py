@@ -240,6 +240,19 @@ def test_a_body_of_unknown_length_is_read_to_the_limit(client: FlaskClient, body
     assert outcome(client.post("/mcp", headers=JSON, environ_overrides=overrides)) == answer
 
 
+class Dripping(io.BytesIO):
+    """A body of which each read gives no more than three bytes."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(min(size or 3, 3))
+
+
+def test_a_body_that_comes_in_pieces_is_read_to_its_end(client: FlaskClient) -> None:
+    """Ours: a WSGI server may return less than was asked for."""
+    overrides = {"wsgi.input": Dripping(BODY), "wsgi.input_terminated": True}
+    assert outcome(client.post("/mcp", headers=JSON, environ_overrides=overrides)) == (200, PONG)
+
+
 @pytest.mark.parametrize(
     ("length", "answer"),
     [
