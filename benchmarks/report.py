@@ -9,7 +9,7 @@ from servers import CALL, CONSTANT, LIST, OURS, REQUESTS, SCENEXT_MCP, SDK, SDK_
 
 Rounds = Mapping[str, Mapping[str, Mapping[str, list[float]]]]
 
-WIDTH, LABELS, BAR, GAP = 860, 250, 18, 8  # of the chart, in pixels
+WIDTH, LABELS, BAR, GAP = 880, 280, 18, 8  # of the chart, in pixels
 
 
 def name(server: Server) -> str:

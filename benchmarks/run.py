@@ -22,6 +22,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -109,6 +110,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short round, without the slow upstream")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"interleaved rounds on one core (default {ROUNDS})")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # so that the servers are ended too
     cores = prerequisites()
     rounds = 1 if options.quick else options.rounds
     for environment in sorted({server.environment for server in servers.ONE_CORE}):
