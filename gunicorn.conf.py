@@ -21,7 +21,7 @@ workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 
 # Waiting for Scenext takes a thread and almost nothing else; idle threads cost next to nothing. A kept connection stays
 # with the worker that accepted it, and of 200 that come one by one, one worker may accept 170: hence more than 200.
-# The class is gunicorn's gthread, except for how it refuses what is no request, and how it closes connections.
+# The class is gunicorn's gthread, except for how it shares connections, refuses what is no request, and closes.
 worker_class = "scenext_service.worker.Worker"
 threads = 256
 

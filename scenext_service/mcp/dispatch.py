@@ -15,6 +15,7 @@ from .jsonrpc import (
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     UNSUPPORTED_PROTOCOL_VERSION,
+    Message,
     Notification,
     Request,
     Response,
@@ -70,7 +71,9 @@ class Dispatcher:
         """Answer one HTTP body. Never raises: a bug of ours becomes an internal error, and its trace a log line."""
         try:
             value = loads(body)
-            return self._batch(value, headers, caller) if isinstance(value, list) else self._one(value, headers, caller)
+            if isinstance(value, list):
+                return self._batch(value, headers, caller)
+            return self._one(parse(value), headers, caller)
         except RpcError as failure:
             caller.log["outcome"] = failure.code
             return Answer(400, error(failure.id, failure))
@@ -95,10 +98,9 @@ class Dispatcher:
                 raise RpcError(INVALID_REQUEST, "Invalid Request: this message cannot be in a batch", id=message.id)
         except RpcError as failure:
             return error(failure.id, failure)
-        return self._one(value, headers, caller).body
+        return self._one(message, headers, caller).body
 
-    def _one(self, value: Any, headers: Headers, caller: Caller) -> Answer:
-        message = parse(value)
+    def _one(self, message: Message, headers: Headers, caller: Caller) -> Answer:
         if isinstance(message, Response):
             return self._acknowledge("response", headers, caller)
         if isinstance(message, Notification):
