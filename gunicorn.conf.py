@@ -51,8 +51,11 @@ timeout = 30
 # Recycling workers hides leaks, and there is none to hide.
 max_requests = 0
 
-# gunicorn takes the headers SCRIPT_NAME and PATH_INFO from whom it trusts as a proxy, and platforms make it trust all.
+# gunicorn takes the headers SCRIPT_NAME and PATH_INFO, and the scheme, from whom it trusts as a proxy. Nothing here
+# asks for any of them: nobody is believed anything, and no caller's address need be compared with the trusted ones.
 forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
+forwarded_allow_ips = "*"
 
 # The control socket would be written below $HOME, which is read-only or missing on some hosts.
 control_socket_disable = True

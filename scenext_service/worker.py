@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, but for four things that it does to clients it has no good answer for.
+"""gunicorn's threaded worker, but for five things.
 
 Bytes that are no HTTP request never reach the application. gunicorn answers them with an HTML page, some with a 5xx,
 and repeats what came in that page and in a log line: a header that a client spelled wrong shows its key in both.
@@ -11,16 +11,21 @@ it, and one of two cores has nothing to do.
 
 At the end it gives connections on which nothing was ever said the whole `graceful_timeout`.
 
-Source: gunicorn 27.0.1, `workers/base.py` `Worker.handle_error`, `workers/gthread.py` `accept`, `finish_request` and
-`run`; RFC 9112, section 9.6 (how to close).
+And it spends a quarter of its time on what it need not do: a Future for each request, settings, which do not change in
+a worker, looked up by a function call each, and bodies drained that have been read (benchmarks/run.py).
+
+Source: gunicorn 27.0.1, `workers/base.py` `Worker.handle_error`, `workers/gthread.py` `accept`, `enqueue_req`,
+`finish_request`, `_keepalive_after` and `run`, `config.py` `Config.__getattr__`; RFC 9112, section 9.6 (how to close).
 """
 
 import contextlib
 import logging
+import queue
 import socket
+import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from gunicorn.http import errors
 from gunicorn.util import write_nonblock
@@ -47,6 +52,27 @@ _BAD_REQUEST = (400, "Bad Request")
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's `gthread`, which refuses in JSON and waits for clients where it holds up nobody else."""
 
+    def init_process(self) -> None:
+        """Serve until the end, with the settings as plain attributes."""
+        self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
+        super().init_process()
+
+    def get_thread_pool(self) -> "_Threads":
+        """Make the threads that serve."""
+        return _Threads(self.cfg.threads, self._serve)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Have a thread serve a connection's next request."""
+        self.tpool.submit(conn)
+
+    def _serve(self, conn: Any) -> None:
+        kept = False
+        try:
+            kept = self.handle(conn)
+        except BaseException as error:  # gunicorn lets through what is no Exception
+            log.error("unhandled", exc_info=error)
+        self.method_queue.defer(self.finish_request, conn, _Served(kept))
+
     def accept(self, listener: Any) -> None:
         """Accept a connection. The more of them a worker has, the longer it leaves a new one to the other workers."""
         if self.cfg.workers > 1:
@@ -59,6 +85,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if not kept:
             _part(conn.sock)
         return kept
+
+    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
+        """Tell whether a connection can have a next request, and let go of the one it had."""
+        body = conn.parser.mesg.body
+        # Looking for what the application left of a body takes three system calls, and it has left nothing.
+        read = keepalive and getattr(body.reader, "length", None) == 0 and not body.failed
+        if not read and not super()._keepalive_after(conn, keepalive):
+            return False
+        conn.parser.mesg = None  # else the next request looks once more
+        return True
 
     def murder_pending(self) -> None:
         """Close the silent connections whose time is over; at the end, they have as long as idle ones."""
@@ -80,6 +116,63 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         # the next request's.
         if req is None or isinstance(exc, errors.ConfigurationProblem):
             _refuse(client, status, reason)
+
+
+class _Served(NamedTuple):
+    """What came of a request, with the two methods of a Future that `finish_request` calls."""
+
+    kept: Any
+
+    def cancelled(self) -> bool:
+        return False
+
+    def result(self) -> Any:
+        return self.kept
+
+
+class _Threads:
+    """Up to `most` threads that call `serve` with what is submitted, each started when all others are busy.
+
+    They are daemons: at the end the worker has waited for them already, for as long as `graceful_timeout` says.
+    """
+
+    def __init__(self, most: int, serve: Callable[[Any], None]) -> None:
+        self._most = most
+        self._serve = serve
+        self._work: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._started = 0
+        self._free = 0  # threads that are started, less what is being served or waits to be
+        self._lock = threading.Lock()  # for `_free`
+
+    def submit(self, conn: Any) -> None:
+        """Have a connection served. Only the thread that accepts calls this."""
+        self._work.put(conn)
+        with self._lock:
+            self._free -= 1
+            needed = self._free < 0
+        if needed and self._started < self._most:
+            self._start()
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(target=self._run, daemon=True).start()
+        except RuntimeError:  # the platform allows no more
+            if not self._started:
+                raise
+            log.warning("no thread to be had beyond the %d there are; a request waits for one of them", self._started)
+            return
+        self._started += 1
+        with self._lock:
+            self._free += 1
+
+    def _run(self) -> None:
+        while True:
+            self._serve(self._work.get())
+            with self._lock:
+                self._free += 1
+
+    def shutdown(self, wait: bool) -> None:
+        """Do nothing: no thread is waited for."""
 
 
 def _refuse(client: Any, status: int, reason: str) -> None:
