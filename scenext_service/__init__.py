@@ -3,9 +3,10 @@
 import logging
 import os
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Request, Response, jsonify
 from requests.adapters import BaseAdapter
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import MapAdapter
 
 from . import config as configuration
 from . import credentials, definitions, health, logs, mcp, tools
@@ -36,14 +37,23 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
         tools=mcp.Registry(tools.tools(config, scenext)),
     )
     origins = mcp.Origins(config.allowed_origins, own=config.public)
-    app = Flask(__name__, static_folder=None)
+    app = _Service(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # `/mcp//` is not found, rather than redirected from
     app.register_blueprint(mcp.create_blueprint(server, origins, config.max_body, metrics.observe if metrics else None))
     app.register_blueprint(health.create_blueprint(config.sandbox, metrics))
-    app.before_request(_note_path)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _internal_error)
     return app
+
+
+class _Service(Flask):
+    """Flask for an application that never builds a URL."""
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Return what finds the view of a path. Flask also reads the Host header, twice, for URLs to be built."""
+        if request is None:
+            return None
+        return MapAdapter(self.url_map, "", "/", "", "http", request.path, request.method)
 
 
 def _warn(config: Config) -> None:
@@ -62,12 +72,6 @@ def _warn(config: Config) -> None:
             "SCENEXT_API_KEY is lent to every caller who brings no key: whoever reaches this server spends its points;"
             " set SCENEXT_ACCESS_TOKEN to ask for a token"
         )
-
-
-def _note_path() -> None:
-    """Leave the path for gunicorn's access log. As it was sent, it may hold line breaks, terminal codes or a key."""
-    if request.url_rule is not None:
-        request.environ["scenext.path"] = request.url_rule.rule
 
 
 def _http_error(error: HTTPException) -> Response:

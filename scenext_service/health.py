@@ -4,7 +4,7 @@
 nothing else, so a slow Scenext never makes a platform restart a healthy process.
 """
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 
 from .metrics import Metrics
 from .version import VERSION
@@ -13,6 +13,10 @@ from .version import VERSION
 def create_blueprint(sandbox: bool, metrics: Metrics | None = None) -> Blueprint:
     """Make the blueprint; `/healthz` answers `{"status": "ok", "version": str, "sandbox": bool}`."""
     blueprint = Blueprint("health", __name__)
+
+    @blueprint.before_request
+    def note_path() -> None:
+        request.environ["scenext.path"] = request.path  # for gunicorn's access log
 
     @blueprint.get("/healthz", provide_automatic_options=False)
     def healthz() -> Response:

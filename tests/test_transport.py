@@ -5,8 +5,9 @@ import re
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.test import TestResponse, create_environ, run_wsgi_app
 
 from scenext_service import create_app
 from scenext_service.config import Config
@@ -550,3 +551,28 @@ def test_a_call_leaves_one_line_that_says_what_came_of_it(
     (line,) = log_lines
     start = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info call request_id=me"
     assert re.fullmatch(rf"{start} era=modern method={method} {pairs} ms=[\d.]+", line)
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "status", "lengths", "sent"),
+    [
+        pytest.param("POST", BODY, "200 OK", ["36"], b'{"jsonrpc":"2.0","id":1,"result":{}}', id="answer"),
+        pytest.param("POST", BODY.replace(b'"id":1,', b""), "202 ACCEPTED", ["0"], b"", id="acknowledgement"),
+        pytest.param("OPTIONS", b"", "204 NO CONTENT", [], b"", id="no-content"),
+    ],
+)
+def test_the_wsgi_server_gets_the_whole_answer_and_nothing_else(
+    app: Flask, method: str, body: bytes, status: str, lengths: list[str], sent: bytes
+) -> None:
+    """Spec: RFC 9110, sections 8.6 and 9.3.2. Ours: some servers pass on what they should drop."""
+    environ = create_environ("/mcp", method=method, data=body, content_type="application/json")
+    iterable, line, headers = run_wsgi_app(app, environ)
+    assert (line, headers.getlist("Content-Length"), b"".join(iterable)) == (status, lengths, sent)
+
+
+def test_an_answer_to_head_is_that_to_get_without_its_body(app: Flask, client: FlaskClient) -> None:
+    """Spec: RFC 9110, section 9.3.2."""
+    get = client.get("/mcp")
+    iterable, _, headers = run_wsgi_app(app, create_environ("/mcp", method="HEAD"))
+    assert headers["Content-Length"] == str(len(get.data)) != "0"
+    assert b"".join(iterable) == b""

@@ -150,8 +150,10 @@ def _check_version_header(headers: Headers) -> None:
 def _traceparent(meta: Any, headers: Headers) -> str | None:
     """Return the trace context from `_meta.traceparent`, else from the header; None where neither has a valid one."""
     given = meta.get("traceparent") if isinstance(meta, dict) else None
-    candidates = (value for value in (given, headers.traceparent) if isinstance(value, str))
-    return next((value for value in candidates if _TRACEPARENT.fullmatch(value)), None)
+    for value in (given, headers.traceparent):
+        if isinstance(value, str) and _TRACEPARENT.fullmatch(value):
+            return value
+    return None
 
 
 def _known(name: object, names: Any) -> Any:

@@ -5,10 +5,10 @@ basic/transports; Fetch, "CORS protocol".
 """
 
 import logging
+import random
 import re
-import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -62,6 +62,7 @@ def create_blueprint(server: Server, origins: Origins, max_body: int, observe: O
     def endpoint() -> Response:
         started = time.perf_counter()
         environ = request.environ
+        environ["scenext.path"] = str(request.url_rule)  # for gunicorn's access log
         fields: dict[str, Any] = {"request_id": _request_id(environ)}
         origin = environ.get("HTTP_ORIGIN")
         allowed = origin is None or origins.accept(origin, environ.get("HTTP_HOST", ""))
@@ -113,15 +114,15 @@ def _check_headers(environ: dict[str, Any], origin_allowed: bool) -> None:
 
 def _body(environ: dict[str, Any], limit: int, request_id: str) -> bytes:
     """Read the request's body. Raises _Refused where it is too large, cut short or wrongly chunked."""
-    announced = get_content_length(environ) or 0
-    if announced > limit:
+    announced = get_content_length(environ)
+    if announced is not None and announced > limit:
         raise _too_large(limit)
     try:
         # The stream ends where the body does, also under servers that leave that to the application.
         stream = get_input_stream(environ)
         body = stream.read(limit + 1)
         # One read may return less than there is.
-        while len(body) <= limit and (more := stream.read(limit + 1 - len(body))):
+        while len(body) != announced and len(body) <= limit and (more := stream.read(limit + 1 - len(body))):
             body += more
     except Exception as failure:
         # Each WSGI server has exceptions of its own for a body that does not arrive as announced; their messages and
@@ -131,7 +132,7 @@ def _body(environ: dict[str, Any], limit: int, request_id: str) -> bytes:
     if len(body) > limit:
         raise _too_large(limit)
     # gunicorn hands over what came of a body that was cut, and that may be a whole message: RFC 9112, section 8.
-    if len(body) < announced:
+    if announced is not None and len(body) < announced:
         raise _unreadable()
     return body
 
@@ -172,19 +173,28 @@ def _caller(environ: dict[str, Any], fields: dict[str, Any]) -> Caller:
 def _request_id(environ: dict[str, Any]) -> str:
     """Return the caller's X-Request-ID where it is a plain word, else a new one."""
     given = environ.get("HTTP_X_REQUEST_ID", "")
-    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    return given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+
+
+class _Response(Response):
+    """A response that is sent as it stands; Werkzeug would copy its headers and go through them once more."""
+
+    default_mimetype = None
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[Any]:
+        start_response(self.status, self.headers.to_wsgi_list())
+        return () if environ["REQUEST_METHOD"] == "HEAD" else self.response
 
 
 def _response(answer: Answer, request_id: str, origin: str | None) -> Response:
     """Write the answer; with `origin`, so that a page of that origin may read it."""
-    response = Response(answer.body, answer.status, content_type="application/json")
-    headers = response.headers
-    if answer.body is None:
-        del headers["Content-Type"]
-    headers["X-Request-ID"] = request_id
+    headers = [("X-Request-ID", request_id)]
+    if answer.body is not None:
+        headers += [("Content-Type", "application/json"), ("Content-Length", str(len(answer.body)))]
+    elif answer.status != 204:  # which has none: RFC 9110, section 8.6
+        headers.append(("Content-Length", "0"))
     if answer.status == 405:
-        headers["Allow"] = _ALLOW
+        headers.append(("Allow", _ALLOW))
     if origin is not None:
-        headers["Access-Control-Allow-Origin"] = origin
-        headers.update(_CORS)
-    return response
+        headers += [("Access-Control-Allow-Origin", origin), *_CORS.items()]
+    return _Response([answer.body or b""], answer.status, headers)
