@@ -19,7 +19,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.connection import allowed_gai_family
 
-from .lean import LeanAdapter
+from .lean import LeanAdapter, Stack
 
 CONNECT_TIMEOUT = 5.0  # seconds for each address of a host, so that a dead one leaves time for the next
 
@@ -184,10 +184,12 @@ class _SecureConnection(_Deadline, HTTPSConnection):
 
 class _Pool(HTTPConnectionPool):
     ConnectionCls = _Connection
+    QueueCls = Stack  # type: ignore[assignment]
 
 
 class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
+    QueueCls = Stack  # type: ignore[assignment]
 
 
 _POOLS = {"http": _Pool, "https": _SecurePool}

@@ -4,8 +4,8 @@ Source: Scenext's API reference, "Get status" and "Generate video".
 """
 
 import re
-import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -81,7 +81,7 @@ class Scenext:
         self._base_url = config.api_base_url
         self._timeout = config.timeout
         self._adapter = adapter or DeadlineAdapter(config.upstream_slots)
-        self._slots = threading.BoundedSemaphore(config.upstream_slots)
+        self._slots = deque(range(config.upstream_slots))  # thread-safe, and quicker than a semaphore
         self._occupy = occupy or (lambda change: None)
 
     def get_status(self, task_id: str, key: str, started: float, headers: Headers = NO_HEADERS) -> dict[str, Any]:
@@ -117,8 +117,10 @@ class Scenext:
         self, operation: Operation, request: requests.PreparedRequest, key: str, started: float
     ) -> dict[str, Any]:
         request.prepare_auth(BearerAuth(key))
-        if not self._slots.acquire(blocking=False):
-            raise failures.Busy
+        try:
+            slot = self._slots.pop()
+        except IndexError:
+            raise failures.Busy from None
         self._occupy(1)
         try:
             try:
@@ -131,7 +133,7 @@ class Scenext:
                 content = self._read(response)
         finally:
             self._occupy(-1)
-            self._slots.release()
+            self._slots.append(slot)
         if len(key) >= MIN_SECRET:
             # An upstream that echoes what it got must not show a key that was lent to the one it was lent to.
             content = answers.without(key, content)
@@ -164,14 +166,18 @@ class Scenext:
             raise failures.TlsFailed from error
 
     def _read(self, response: requests.Response) -> bytes:
+        raw = response.raw
+        compressed = "Content-Encoding" in response.headers
         try:
-            content: bytes = response.raw.read(MAX_ANSWER + 1, decode_content=True)
+            content: bytes = raw.read(MAX_ANSWER + 1, decode_content=compressed)
         except urllib3.exceptions.DecodeError as error:
             raise failures.BadAnswer(response.status_code, "its compression is broken") from error
         except _BROKEN as error:
             raise self._incomplete(error) from error
         if len(content) > MAX_ANSWER:
             raise failures.BadAnswer(response.status_code, f"larger than {MAX_ANSWER} bytes")
+        if not compressed and raw.length_remaining:  # urllib3 would say so to the next read
+            raise failures.ConnectionLost
         return content
 
     def _incomplete(self, error: Exception) -> failures.ScenextError:

@@ -1,5 +1,6 @@
 """The timeout of a call is a total: it holds against an upstream, or a proxy, that wastes time in every way."""
 
+import queue
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import requests
 from scenext_service import failures
 from scenext_service.config import Config
 from scenext_service.deadline import DeadlineAdapter
+from scenext_service.lean import Stack
 from scenext_service.scenext import Scenext
 from tests import upstream as misbehaving
 from tests.upstream import CERTIFICATE, GOOD, JOB, Upstream, deaf_port
@@ -172,6 +174,16 @@ def test_a_closed_adapter_opens_new_connections(upstream: Upstream) -> None:
         adapter.close()
         second = session.get(f"{upstream.url}/api/get_status/12345")
     assert (first.content, second.content) == (GOOD, GOOD)
+
+
+def test_the_newest_idle_connection_is_used_first() -> None:
+    """Ours: the others grow old together, and end together."""
+    idle = Stack(2)
+    idle.put("old")
+    idle.put("new")
+    assert [idle.get(), idle.get()] == ["new", "old"]
+    with pytest.raises(queue.Empty):
+        idle.get()
 
 
 def test_the_adapter_verifies_as_each_request_asks_for() -> None:
