@@ -53,16 +53,21 @@ class Running:
         """Return the microseconds of CPU time that its processes have used, in user and in system mode."""
         return round(sum(_ticks(pid) for pid in tree(self.pid)) * TICK)
 
+    def switches(self) -> int:
+        """Return how often its threads have given way to another thread or process."""
+        return sum(_switches(pid) for pid in tree(self.pid))
+
     def memory(self) -> float:
         """Return the proportional set size of all its processes, in MB."""
         return sum(_pss(pid) for pid in tree(self.pid)) / 1024
 
     def load(self, era: str, operation: str, seconds: int, connections: int = CONNECTIONS) -> Figures:
         """Ask the same for some seconds; return the figures. Raises WrongAnswer."""
-        before = self.cpu()
+        before, switched = self.cpu(), self.switches()
         with wrk(self, servers.message(era, operation), servers.MARKERS[operation], seconds, connections) as process:
             figures = _result(process, self.server.name)
         figures["cpu_us"] = (self.cpu() - before) / figures["right"]
+        figures["switches"] = (self.switches() - switched) / figures["right"]
         return figures
 
 
@@ -175,6 +180,11 @@ def _ticks(pid: int) -> int:
     # The name in the second field may hold blanks and brackets.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])  # utime, stime
+
+
+def _switches(pid: int) -> int:
+    lines = [line for task in _tasks(pid) for line in (task / "status").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
 
 
 def _pss(pid: int) -> int:

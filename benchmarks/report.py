@@ -83,12 +83,17 @@ def ratio(figures: list[float], others: list[float]) -> float:
 
 def _load_table(table: Mapping[str, Mapping[str, list[float]]], first: str = "") -> str:
     ours = table[first or name(OURS)]
-    lines = ["| server | CPU µs | to scenext_service | answers/s | p50 ms | p99 ms |", "|---|--:|--:|--:|--:|--:|"]
+    lines = ["| server | CPU µs | to scenext_service | switches | answers/s | p50 ms | p99 ms |"]
+    lines += ["|---|--:|--:|--:|--:|--:|--:|"]
     for row, figures in table.items():
-        per_second, p50, p99 = (median(figures[key]) for key in ("per_second", "p50_ms", "p99_ms"))
+        switches, per_second, p50, p99 = (
+            median(figures[key]) for key in ("switches", "per_second", "p50_ms", "p99_ms")
+        )
         times = ratio(figures["cpu_us"], ours["cpu_us"])
         cost = median(figures["cpu_us"])
-        lines.append(f"| {row} | {cost:.0f} | {times:.2f} | {per_second:.0f} | {p50:.1f} | {p99:.1f} |")
+        lines.append(
+            f"| {row} | {cost:.0f} | {times:.2f} | {switches:.2f} | {per_second:.0f} | {p50:.1f} | {p99:.1f} |"
+        )
     return "\n".join(lines)
 
 
