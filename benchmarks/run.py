@@ -11,8 +11,8 @@ rounds, and a ratio is the median of the rounds' ratios. Every answer is checked
     slow         both cores; an upstream that takes 0.2 s, and one that never answers, with 100 connections
 
 CPU is the user and system time of the server's whole process tree, per right answer; switches are how often its threads
-gave way to others, per right answer. Memory is its proportional set
-size after the load. The cold start goes from the start of the process to its first right answer.
+gave way to others, per right answer. Memory is its proportional set size after the load. The cold start goes from the
+start of the process to its first right answer.
 
 Writes results.json, results.md and chart.svg beside this file.
 """

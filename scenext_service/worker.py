@@ -20,16 +20,16 @@ Source: gunicorn 27.0.1, `workers/base.py` `Worker.handle_error`, `workers/gthre
 
 import contextlib
 import logging
-import queue
 import socket
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gunicorn.http import errors
 from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
+
+from .threads import Threads
 
 log = logging.getLogger(__name__)
 
@@ -57,20 +57,22 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
         super().init_process()
 
-    def get_thread_pool(self) -> "_Threads":
+    def get_thread_pool(self) -> Threads:
         """Make the threads that serve."""
-        return _Threads(self.cfg.threads, self._serve)
+        return Threads(self.cfg.threads, self._serve, self._finish)
 
     def enqueue_req(self, conn: Any) -> None:
         """Have a thread serve a connection's next request."""
         self.tpool.submit(conn)
 
-    def _serve(self, conn: Any) -> None:
-        kept = False
+    def _serve(self, conn: Any) -> Any:
         try:
-            kept = self.handle(conn)
+            return self.handle(conn)
         except BaseException as error:  # gunicorn lets through what is no Exception
             log.error("unhandled", exc_info=error)
+            return False
+
+    def _finish(self, conn: Any, kept: Any) -> None:
         self.method_queue.defer(self.finish_request, conn, _Served(kept))
 
     def accept(self, listener: Any) -> None:
@@ -128,51 +130,6 @@ class _Served(NamedTuple):
 
     def result(self) -> Any:
         return self.kept
-
-
-class _Threads:
-    """Up to `most` threads that call `serve` with what is submitted, each started when all others are busy.
-
-    They are daemons: at the end the worker has waited for them already, for as long as `graceful_timeout` says.
-    """
-
-    def __init__(self, most: int, serve: Callable[[Any], None]) -> None:
-        self._most = most
-        self._serve = serve
-        self._work: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._started = 0
-        self._free = 0  # threads that are started, less what is being served or waits to be
-        self._lock = threading.Lock()  # for `_free`
-
-    def submit(self, conn: Any) -> None:
-        """Have a connection served. Only the thread that accepts calls this."""
-        self._work.put(conn)
-        with self._lock:
-            self._free -= 1
-            needed = self._free < 0
-        if needed and self._started < self._most:
-            self._start()
-
-    def _start(self) -> None:
-        try:
-            threading.Thread(target=self._run, daemon=True).start()
-        except RuntimeError:  # the platform allows no more
-            if not self._started:
-                raise
-            log.warning("no thread to be had beyond the %d there are; a request waits for one of them", self._started)
-            return
-        self._started += 1
-        with self._lock:
-            self._free += 1
-
-    def _run(self) -> None:
-        while True:
-            self._serve(self._work.get())
-            with self._lock:
-                self._free += 1
-
-    def shutdown(self, wait: bool) -> None:
-        """Do nothing: no thread is waited for."""
 
 
 def _refuse(client: Any, status: int, reason: str) -> None:
