@@ -5,8 +5,8 @@ basic/transports; Fetch, "CORS protocol".
 """
 
 import logging
-import random
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -173,7 +173,7 @@ def _caller(environ: dict[str, Any], fields: dict[str, Any]) -> Caller:
 def _request_id(environ: dict[str, Any]) -> str:
     """Return the caller's X-Request-ID where it is a plain word, else a new one."""
     given = environ.get("HTTP_X_REQUEST_ID", "")
-    return given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 class _Response(Response):
