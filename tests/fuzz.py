@@ -246,7 +246,7 @@ def send(app: Application, request: Request) -> Answer:
     return Answer(int(status.split(" ")[0]), headers, body)
 
 
-STATUSES = (200, 202, 204, 400, 403, 404, 405, 413, 415)
+STATUSES = (200, 202, 204, 400, 403, 404, 405, 411, 413, 415)
 _VISIBLE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
