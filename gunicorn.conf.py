@@ -21,12 +21,13 @@ workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 
 # Waiting for Scenext takes a thread and almost nothing else; idle threads cost next to nothing. A kept connection stays
 # with the worker that accepted it, and of 200 that come one by one, one worker may accept 170: hence more than 200.
-# The class is gunicorn's gthread, except for how it shares connections, refuses what is no request, and closes.
+# The class is gunicorn's gthread, except for how it shares connections, hands them to threads, refuses what is no
+# request, and closes.
 worker_class = "scenext_service.worker.Worker"
 threads = 256
 
-# A worker that may not start another thread dies, with all that it holds. Heroku's small dynos allow 256 threads and
-# processes in all (`ulimit -u`), of which 16 are for everything else.
+# Slots are counted from the threads, so those that the platform does not allow must not be counted on. Heroku's small
+# dynos allow 256 threads and processes in all (`ulimit -u`), of which 16 are for everything else.
 _allowed = resource.getrlimit(resource.RLIMIT_NPROC)[0]
 if _allowed != resource.RLIM_INFINITY:
     threads = max(5, min(threads, (_allowed - 16) // workers))

@@ -104,14 +104,10 @@ class Scenext:
         return data
 
     @cached_property
-    def _session(self) -> requests.Session:
-        """Made with the first call, so that no socket is shared across gunicorn's fork."""
-        session = requests.Session()
-        # Read once: with trust_env, requests looks up proxies, CA bundle and netrc again for every call.
-        settings = session.merge_environment_settings(self._base_url, {}, None, None, None)
-        session.proxies, session.verify = settings["proxies"], settings["verify"] or True
-        session.trust_env = False
-        return session
+    def _environment(self) -> dict[str, Any]:
+        """The proxies and the CA bundle, read once: requests looks them up again for every call."""
+        settings = requests.Session().merge_environment_settings(self._base_url, {}, None, None, None)
+        return {"proxies": settings["proxies"], "verify": settings["verify"] or True}
 
     def _call(
         self, operation: Operation, request: requests.PreparedRequest, key: str, started: float
@@ -155,11 +151,9 @@ class Scenext:
         left = started + self._timeout - time.monotonic()
         if left <= 0:
             raise failures.DeadlinePassed(f"{self._timeout:g}")
-        session = self._session
+        environment = self._environment
         try:
-            return self._adapter.send(
-                request, stream=True, timeout=left, verify=session.verify, proxies=session.proxies
-            )
+            return self._adapter.send(request, stream=True, timeout=left, **environment)
         except _BROKEN as error:
             raise self._incomplete(error) from error
         except OSError as error:  # requests' own, where REQUESTS_CA_BUNDLE names no file

@@ -214,7 +214,7 @@ def test_gevent_is_refused_where_no_https_call_would_work(worker_class: str, pre
 def test_threads_stay_below_what_the_platform_allows_and_slots_below_the_threads(
     allowed: int, environ: dict[str, str], threads: int, raw_env: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ours: gunicorn 27.0.1 ends a worker that cannot start a thread, with every call that it holds."""
+    """Ours: threads that are counted on and cannot be had would leave calls of Scenext no thread beside them."""
     for name in ("WEB_CONCURRENCY", "SCENEXT_UPSTREAM_SLOTS"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
