@@ -22,8 +22,22 @@ async def get_status(task_id: str, authorization: str) -> dict[str, Any]:
         return (await response.json())["data"]
 
 
-async def gen_video(job: dict[str, Any], authorization: str) -> dict[str, Any]:
+async def gen_video(
+    question: str,
+    answer: str,
+    question_images: list[str] | None,
+    answer_images: list[str] | None,
+    quality: str,
+    authorization: str,
+) -> dict[str, Any]:
     """Start a job; return its `data`."""
+    job = {
+        "question": question,
+        "answer": answer,
+        "questionImages": question_images or [],
+        "answerImages": answer_images or [],
+        "quality": quality,
+    }
     async with client().post(f"{API}/gen_video", json=job, headers={"Authorization": authorization}) as response:
         response.raise_for_status()
         return (await response.json())["data"]

@@ -29,14 +29,7 @@ async def gen_video(
     quality: Literal["h", "m", "l"] = "m",
 ) -> dict[str, Any]:
     """Start one Scenext job that makes a teaching video explaining a question. Every call is charged."""
-    job = {
-        "question": question,
-        "answer": answer,
-        "questionImages": question_images or [],
-        "answerImages": answer_images or [],
-        "quality": quality,
-    }
-    return await api.gen_video(job, authorization())
+    return await api.gen_video(question, answer, question_images, answer_images, quality, authorization())
 
 
 app = mcp.http_app(stateless_http=True, json_response=True)
