@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests import readme
+from tests import pages
 
 HEALTH = "http://127.0.0.1:8000/healthz"
 START_TIMEOUT = 600  # seconds, most of which pip may need
@@ -41,7 +41,7 @@ def wait_until_healthy(server: "subprocess.Popen[bytes]") -> None:
     sys.exit("the README's command did not start a server in time")
 
 
-def check(example: readme.Example) -> None:
+def check(example: pages.Example) -> None:
     """Run one curl command as it stands, and compare what it prints."""
     printed = subprocess.run(["bash", "-c", example.command], check=True, capture_output=True, timeout=60).stdout
     if comparable(json.loads(printed)) != comparable(example.answer):
@@ -61,13 +61,13 @@ def main(clone: str) -> None:
         pass
     else:
         sys.exit("something else listens on 127.0.0.1:8000")
-    command = readme.command("Run")
+    command = pages.command("Run")
     print("$", command, end="", flush=True)
     # A session of its own, so that its signal reaches whatever the shell started.
     server = subprocess.Popen(["bash", "-c", command], cwd=clone, start_new_session=True)
     try:
         wait_until_healthy(server)
-        examples = readme.examples()
+        examples = pages.examples()
         for example in examples:
             check(example)
         print(f"{len(examples)} examples answered as the README shows", flush=True)

@@ -10,7 +10,7 @@ from scenext_service.advice import TEXTS
 from scenext_service.failures import KeyMissing
 from scenext_service.mcp.eras import SUPPORTED_VERSIONS
 
-from . import readme
+from . import pages
 from .clients.run import RESULTS, clients, judge
 
 TABLE = RESULTS.read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def test_every_package_is_pinned() -> None:
 
 def test_the_readme_shows_the_table() -> None:
     """Ours: "Works with" is what the last run wrote."""
-    section = readme.README.read_text(encoding="utf-8").partition("\n## Works with\n")[2].partition("\n## ")[0]
+    section = pages.README.read_text(encoding="utf-8").partition("\n## Works with\n")[2].partition("\n## ")[0]
     assert TABLE in section
 
 

@@ -11,15 +11,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from . import readme
+from . import pages
 from .conftest import Mcp
-from .test_readme import EXCHANGES
+from .test_pages import EXCHANGES
 
 DEPLOYED, LOCAL = "https://YOUR-APP.example.com/mcp", "http://127.0.0.1:8000/mcp"
 KEY = "any-key-will-do"
 
-CONNECT = readme.page("docs/connect.md")
-SECTIONS = [words for level, words in readme.headings(CONNECT) if level == 2]
+CONNECT = pages.page("docs/connect.md")
+SECTIONS = [words for level, words in pages.headings(CONNECT) if level == 2]
 
 # What a user may write where the key belongs.
 KEYS = ("YOUR_API_KEY", "${SCENEXT_KEY}", "${input:scenext-key}")
@@ -51,12 +51,12 @@ COMMANDS = [
 ]
 
 
-def blocks(section: str) -> list[readme.Block]:
+def blocks(section: str) -> list[pages.Block]:
     """Return the blocks of a client."""
-    return [block for block in readme.blocks(CONNECT) if section in block.headings]
+    return [block for block in pages.blocks(CONNECT) if section in block.headings]
 
 
-def parsed(block: readme.Block) -> Any:
+def parsed(block: pages.Block) -> Any:
     return tomllib.loads(block.text) if block.language == "toml" else json.loads(block.text)
 
 
@@ -102,10 +102,10 @@ def test_there_is_a_section_for_each_client() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", [name for pair in readme.TRANSLATIONS.items() for name in pair])
+@pytest.mark.parametrize("name", [name for pair in pages.TRANSLATIONS.items() for name in pair])
 def test_every_json_and_toml_block_parses_and_names_no_other_url(name: str) -> None:
     """Ours: a reader pastes them."""
-    found = [block for block in readme.blocks(readme.page(name)) if block.language in ("json", "toml")]
+    found = [block for block in pages.blocks(pages.page(name)) if block.language in ("json", "toml")]
     configurations = [block for block in found if "jsonrpc" not in parsed(block)]
     assert len(configurations) >= 3
     for block in configurations:
@@ -170,14 +170,14 @@ def test_a_command_names_the_endpoint_and_the_header(
 @pytest.mark.parametrize("section", ["claude.ai connectors", "n8n", "Dify"])
 def test_a_form_has_the_url_and_the_key(section: str) -> None:
     """Ours: for clients that are set up in a form."""
-    (table,) = (found for found in readme.tables(CONNECT) if found.headings[-1] == section)
+    (table,) = (found for found in pages.tables(CONNECT) if found.headings[-1] == section)
     assert DEPLOYED in table.column(1)
     assert {"YOUR_API_KEY", "Bearer YOUR_API_KEY"} & set(table.column(1))
 
 
 def test_the_python_program_is_that_of_the_client_that_ci_runs() -> None:
     """Ours: the same imports and the same calls; that one runs in the continuous integration."""
-    source, proven = blocks("Python SDK")[0].text, readme.page("tests/clients/programs/mcp_2.py")
+    source, proven = blocks("Python SDK")[0].text, pages.page("tests/clients/programs/mcp_2.py")
     assert f'URL = "{DEPLOYED}"' in source
     assert '"Authorization": "Bearer YOUR_API_KEY"' in source
     assert _imports(source) <= _imports(proven)
@@ -197,7 +197,7 @@ def _names(source: str) -> set[str]:
 
 def test_the_javascript_program_is_that_of_the_client_that_ci_runs() -> None:
     """Ours: the same import and the same calls."""
-    source, proven = blocks("TypeScript SDK")[0].text, readme.page("tests/clients/programs/typescript-client.mjs")
+    source, proven = blocks("TypeScript SDK")[0].text, pages.page("tests/clients/programs/typescript-client.mjs")
     assert f'"{DEPLOYED}"' in source
     assert 'Authorization: "Bearer YOUR_API_KEY"' in source
     assert [line for line in source.splitlines() if line.startswith("import ") and line not in proven] == []
@@ -218,13 +218,13 @@ def test_a_curl_is_a_golden_exchange(number: int) -> None:
 @pytest.mark.parametrize("section", ["Claude Code", "Claude Desktop", "Cursor", "VS Code"])
 def test_the_readme_shows_the_same_blocks(section: str) -> None:
     """Ours: the four that are used most."""
-    (shown,) = (block for block in readme.blocks(readme.page("README.md")) if section in block.headings)
+    (shown,) = (block for block in pages.blocks(pages.page("README.md")) if section in block.headings)
     assert shown.text == blocks(section)[0].text
 
 
 def buttons(name: str) -> dict[str, dict[str, list[str]]]:
     """Return the host and path of each install button of a page, with its query."""
-    parts = [urlsplit(link) for link in readme.links(readme.page(name)) if "install?" in link]
+    parts = [urlsplit(link) for link in pages.links(pages.page(name)) if "install?" in link]
     return {f"{part.scheme}://{part.netloc}{part.path}": parse_qs(part.query, strict_parsing=True) for part in parts}
 
 

@@ -13,10 +13,10 @@ from flask import Flask
 
 from scenext_service import mcp
 
-from . import readme
+from . import pages
 
-TEXT = readme.page("CONTRIBUTING.md")
-BLOCKS = readme.blocks(TEXT)
+TEXT = pages.page("CONTRIBUTING.md")
+BLOCKS = pages.blocks(TEXT)
 
 IMPORTS = "from typing import Any\n\nfrom scenext_service.mcp import Caller, Tool, ToolResult\n\n\n"
 
@@ -44,7 +44,7 @@ def steps(heading: str) -> list[str]:
 def test_the_two_commands_are_those_of_the_readme() -> None:
     """Ours: said once, run by the continuous integration."""
     commands = [block.text for block in BLOCKS if "The two commands" in block.headings]
-    assert commands == [readme.command("Run"), readme.command("Test")]
+    assert commands == [pages.command("Run"), pages.command("Test")]
 
 
 @pytest.mark.parametrize("heading", ["Add a tool", "Add a protocol revision"])
@@ -57,9 +57,9 @@ def test_every_file_that_is_named_is_there() -> None:
     """Ours: a page about files goes stale when one moves."""
     named = re.findall(r"`((?:tests|scenext_service|\.ci)/[\w./]*)`", TEXT)
     assert len(named) > 5
-    assert [name for name in named if not (readme.ROOT / name).exists()] == []
+    assert [name for name in named if not (pages.ROOT / name).exists()] == []
     modules = re.findall(r"`python -m ([\w.]+)`", TEXT)
-    assert [name for name in modules if not (readme.ROOT / f"{name.replace('.', '/')}.py").is_file()] == []
+    assert [name for name in modules if not (pages.ROOT / f"{name.replace('.', '/')}.py").is_file()] == []
 
 
 def test_the_tool_of_the_example_works_as_its_golden_exchange_says(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_protocol_revision_is_one_entry(tmp_path: Path) -> None:
     """Ours: of a known era. The change of the page, made to a copy of the package, makes it speak the revision."""
     change = next(block.text for block in BLOCKS if block.language == "diff")
     old, new = change.splitlines()
-    shutil.copytree(readme.ROOT / "scenext_service", tmp_path / "scenext_service")
+    shutil.copytree(pages.ROOT / "scenext_service", tmp_path / "scenext_service")
     eras = tmp_path / "scenext_service" / "mcp" / "eras.py"
     source = eras.read_text(encoding="utf-8")
     assert source.count(f"{old[1:]}\n") == 1

@@ -18,7 +18,7 @@ from packaging.version import Version
 
 from scenext_service.config import from_env
 
-from . import readme
+from . import pages
 from .hosting.pages import FOLDER, Pages
 from .hosting.run import HOSTS
 from .server import ROOT, running
@@ -106,7 +106,7 @@ def test_the_procfile_parses_and_starts_a_program_that_is_installed() -> None:
 
 def test_the_deploy_button_asks_for_variables_that_there_are() -> None:
     """Spec: Heroku, "app.json Schema"."""
-    variables = set(re.findall(r"`(\w+)`", readme.README.read_text(encoding="utf-8")))
+    variables = set(re.findall(r"`(\w+)`", pages.README.read_text(encoding="utf-8")))
     assert set(APP["env"]) <= variables
     assert [name for name, entry in APP["env"].items() if not entry["description"]] == []
     assert from_env({name: entry.get("value", "") for name, entry in APP["env"].items()}) == from_env({})

@@ -8,7 +8,7 @@ import pytest
 
 from scenext_service.version import VERSION
 
-from . import readme
+from . import pages
 from .conftest import KEY, Mcp
 
 SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
@@ -74,7 +74,7 @@ valid = fastjsonschema.compile(RULES)
 
 
 def server() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(readme.page("server.json"))
+    found: dict[str, Any] = json.loads(pages.page("server.json"))
     return found
 
 
@@ -119,7 +119,7 @@ def test_server_json_asks_for_the_key_as_a_secret(mcp: Mcp) -> None:
 
 def test_glama_json_names_maintainers() -> None:
     """Spec: Glama, schema of glama.json: a list of GitHub names."""
-    found = json.loads(readme.page("glama.json"))
+    found = json.loads(pages.page("glama.json"))
     assert set(found) == {"$schema", "maintainers"}
     assert found["$schema"] == "https://glama.ai/mcp/schemas/server.json"
     assert found["maintainers"]
@@ -128,11 +128,11 @@ def test_glama_json_names_maintainers() -> None:
 
 def test_the_changelog_has_this_version() -> None:
     """Ours: and the newest first."""
-    assert readme.headings(readme.page("CHANGELOG.md"))[:2] == [(1, "Changelog"), (2, VERSION)]
+    assert pages.headings(pages.page("CHANGELOG.md"))[:2] == [(1, "Changelog"), (2, VERSION)]
 
 
 def test_the_licence_is_the_one_that_is_said() -> None:
     """Ours: in the package's metadata and in both READMEs."""
-    assert readme.page("LICENSE").startswith("MIT License\n")
-    assert "\nlicense = MIT\n" in readme.page("setup.cfg")
-    assert all("[MIT](LICENSE)" in readme.page(name) for name in ("README.md", "README.zh.md"))
+    assert pages.page("LICENSE").startswith("MIT License\n")
+    assert "\nlicense = MIT\n" in pages.page("setup.cfg")
+    assert all("[MIT](LICENSE)" in pages.page(name) for name in ("README.md", "README.zh.md"))

@@ -10,7 +10,7 @@ from scenext_service.advice import TEXTS
 from scenext_service.config import Config
 from scenext_service.mcp.registry import INTERNAL_FAILURE
 
-from . import readme
+from . import pages
 from .conftest import META, Mcp
 
 
@@ -85,16 +85,14 @@ def texts_of_the_start(capsys: pytest.CaptureFixture[str]) -> list[Said]:
     ]
     for config in configs:
         create_app(config)
-    texts = [readme.page("wsgi.py"), *capsys.readouterr().out.splitlines()]
+    texts = [pages.page("wsgi.py"), *capsys.readouterr().out.splitlines()]
     assert len(texts) == 1 + len(configs)
     return [Said(text, text) for text in texts]
 
 
 def quoted(name: str, number: int) -> list[str]:
     """Return the words in the first column of one of a page's three tables."""
-    found = [
-        table for table in readme.tables(readme.page(name)) if table.headings[1] in ("Troubleshooting", "故障排查")
-    ]
+    found = [table for table in pages.tables(pages.page(name)) if table.headings[1] in ("Troubleshooting", "故障排查")]
     assert len(found) == 3
     return [cell.strip("“”") for cell in found[number].column(0)]
 

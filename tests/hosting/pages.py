@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 
-from tests.readme import Block, blocks
+from tests.pages import Block, blocks
 from tests.server import ROOT
 
 FOLDER = ROOT / "docs" / "deploy"

@@ -15,31 +15,31 @@ from scenext_service.failures import KeyMissing
 from scenext_service.mcp import Caller
 from scenext_service.mcp.eras import SUPPORTED_VERSIONS
 
-from . import readme
+from . import pages
 from .conftest import KEY, Mcp
 
-ROOT = readme.ROOT
+ROOT = pages.ROOT
 EXCHANGES = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "tests" / "exchanges").glob("*.json")]
-PAGES = [name for pair in readme.TRANSLATIONS.items() for name in pair]
+PAGES = [name for pair in pages.TRANSLATIONS.items() for name in pair]
 
 either = pytest.mark.parametrize(
-    "text", [pytest.param(readme.page(name), id=name) for name in ("README.md", "README.zh.md")]
+    "text", [pytest.param(pages.page(name), id=name) for name in ("README.md", "README.zh.md")]
 )
 translated = pytest.mark.parametrize(
     ("text", "other"),
-    [pytest.param(*map(readme.page, pair), id=pair[0]) for pair in readme.TRANSLATIONS.items()],
+    [pytest.param(*map(pages.page, pair), id=pair[0]) for pair in pages.TRANSLATIONS.items()],
 )
 
 
-def table(text: str, first: str) -> readme.Table:
+def table(text: str, first: str) -> pages.Table:
     """Return the table whose first row begins with this cell."""
-    return next(found for found in readme.tables(text) if found.rows[0][0] == first)
+    return next(found for found in pages.tables(text) if found.rows[0][0] == first)
 
 
 @pytest.mark.parametrize("number", range(3))
 def test_an_example_is_a_golden_exchange(number: int) -> None:
     """Ours: what the README shows is what the replayed exchange says."""
-    example = readme.examples()[number]
+    example = pages.examples()[number]
     sent: dict[str, Any] = {
         "method": "POST",
         "path": example.path,
@@ -52,13 +52,13 @@ def test_an_example_is_a_golden_exchange(number: int) -> None:
 
 def test_there_are_three_examples() -> None:
     """Ours: modern gen_video, modern query_video_status, legacy initialize."""
-    said = [(example.body["method"], example.body["params"].get("name")) for example in readme.examples()]
+    said = [(example.body["method"], example.body["params"].get("name")) for example in pages.examples()]
     assert said == [("tools/call", "gen_video"), ("tools/call", "query_video_status"), ("initialize", None)]
 
 
 def test_the_commands_are_one_line_each() -> None:
     """Ours: one line sets up and runs, one line sets up and tests."""
-    assert readme.command("Run").count("\n") == readme.command("Test").count("\n") == 1
+    assert pages.command("Run").count("\n") == pages.command("Test").count("\n") == 1
 
 
 @either
@@ -66,7 +66,7 @@ def test_the_table_of_variables_is_that_of_the_code(text: str) -> None:
     """Ours: every variable that is read is documented with its default, and none that is not."""
     variables = table(text, "`SCENEXT_API_BASE_URL`")
     documented = dict(zip(variables.column(0), variables.column(1), strict=True))
-    source = readme.page("scenext_service/config.py") + readme.page("gunicorn.conf.py")
+    source = pages.page("scenext_service/config.py") + pages.page("gunicorn.conf.py")
     assert set(documented) == set(re.findall(r'"(SCENEXT_[A-Z_]+|PORT|WEB_CONCURRENCY)"', source))
     unset = {name for name, default in documented.items() if default in ("none", "无")}
     assert unset == {"SCENEXT_API_KEY", "SCENEXT_ACCESS_TOKEN", "SCENEXT_ALLOWED_ORIGINS", "PORT"}
@@ -76,7 +76,7 @@ def test_the_table_of_variables_is_that_of_the_code(text: str) -> None:
 
 def test_the_outcomes_of_the_sandbox_are_those_of_the_code() -> None:
     """Ours: the documented ids are all there are."""
-    ids = table(readme.page("README.md"), "`sandbox-completed`")
+    ids = table(pages.page("README.md"), "`sandbox-completed`")
     assert dict(zip(ids.column(0), ids.column(1), strict=True)) == dict(sandbox.OUTCOMES)
 
 
@@ -115,7 +115,7 @@ def test_whose_key_is_used_is_what_the_code_does(text: str) -> None:
         [Caller(f"Bearer {token}"), Caller(None, token)],
     ]
     rows = next(
-        found.rows for found in readme.tables(text) if found.headings[-1] in ("Whose key is used", "使用谁的密钥")
+        found.rows for found in pages.tables(text) if found.headings[-1] in ("Whose key is used", "使用谁的密钥")
     )
     for row, sent in zip(rows, callers, strict=True):
         for cell, config in zip(row[1:], configs, strict=True):
@@ -143,14 +143,14 @@ def test_the_fields_of_a_log_line_are_those_of_the_table(text: str, mcp: Mcp, lo
 @either
 def test_every_page_about_a_host_is_linked(text: str) -> None:
     """Ours: a page that nobody finds helps nobody."""
-    pages = {f"docs/deploy/{path.name}" for path in (ROOT / "docs" / "deploy").glob("*.md")}
-    assert {link for link in readme.links(text) if link.startswith("docs/deploy/")} == pages
+    names = {f"docs/deploy/{path.name}" for path in (ROOT / "docs" / "deploy").glob("*.md")}
+    assert {link for link in pages.links(text) if link.startswith("docs/deploy/")} == names
 
 
 @translated
 def test_a_translation_has_the_same_headings(text: str, other: str) -> None:
     """Ours: section by section; a name in Latin letters stays as it is."""
-    ours, theirs = readme.headings(text), readme.headings(other)
+    ours, theirs = pages.headings(text), pages.headings(other)
     assert [level for level, _ in ours] == [level for level, _ in theirs]
     named = [(ours[number], theirs[number]) for number in range(len(ours)) if theirs[number][1].isascii()]
     assert len(named) > 4
@@ -161,7 +161,7 @@ def test_a_translation_has_the_same_headings(text: str, other: str) -> None:
 def test_a_translation_has_the_same_commands_and_examples(text: str, other: str) -> None:
     """Ours: a command is in no language."""
     pairs = [
-        [(block.language, block.text, len(block.headings)) for block in readme.blocks(page)] for page in (text, other)
+        [(block.language, block.text, len(block.headings)) for block in pages.blocks(page)] for page in (text, other)
     ]
     assert pairs[0] == pairs[1]
     assert len(pairs[0]) > 10
@@ -171,7 +171,7 @@ def test_a_translation_has_the_same_commands_and_examples(text: str, other: str)
 def test_a_translation_has_the_same_tables(text: str, other: str) -> None:
     """Ours: row by row, with the same code, numbers and links in each cell, but for words that are quoted."""
     ours, theirs = (
-        [[list(map(facts, row)) for row in found.rows] for found in readme.tables(page)] for page in (text, other)
+        [[list(map(facts, row)) for row in found.rows] for found in pages.tables(page)] for page in (text, other)
     )
     assert ours == theirs
     assert len(ours) > 2
@@ -187,7 +187,7 @@ def facts(cell: str) -> list[str]:
 def test_a_translation_has_the_same_links(text: str, other: str) -> None:
     """Ours: to the translated page where there is one; the pages link to each other."""
     ours, theirs = (
-        [link.partition("#")[0].replace(".zh.md", ".md") for link in readme.links(page)] for page in (text, other)
+        [link.partition("#")[0].replace(".zh.md", ".md") for link in pages.links(page)] for page in (text, other)
     )
     assert ours == theirs
 
@@ -196,7 +196,7 @@ def test_a_translation_has_the_same_links(text: str, other: str) -> None:
 def test_every_link_inside_the_repository_leads_somewhere(name: str) -> None:
     """Ours: to a file that is there, and to a heading in it."""
     dead = []
-    for link in readme.links(readme.page(name)):
+    for link in pages.links(pages.page(name)):
         path, _, fragment = link.partition("#")
         if path.startswith("http"):
             continue
@@ -204,8 +204,8 @@ def test_every_link_inside_the_repository_leads_somewhere(name: str) -> None:
         if not target.is_file():
             dead.append(link)
         elif fragment:
-            titles = readme.headings(target.read_text(encoding="utf-8"))
-            dead += [link] * (fragment not in [readme.anchor(words) for _, words in titles])
+            titles = pages.headings(target.read_text(encoding="utf-8"))
+            dead += [link] * (fragment not in [pages.anchor(words) for _, words in titles])
     assert dead == []
 
 
@@ -220,4 +220,4 @@ def test_every_link_inside_the_repository_leads_somewhere(name: str) -> None:
 )
 def test_a_heading_has_the_fragment_that_github_gives_it(heading: str, fragment: str) -> None:
     """Ours: as the links are followed there."""
-    assert readme.anchor(heading) == fragment
+    assert pages.anchor(heading) == fragment

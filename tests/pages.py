@@ -1,6 +1,6 @@
 """What the pages for people say, read from them: commands, examples, tables, headings, links.
 
-`python tests/readme.py Run` prints the first command of a section of the README. The continuous integration runs what
+`python tests/pages.py Run` prints the first command of a section of the README. The continuous integration runs what
 this prints, and the tests compare the pages with the code, and each page with its translation.
 """
 
