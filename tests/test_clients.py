@@ -1,7 +1,8 @@
-"""The clients that are not ours: their table is of the pinned versions, and the README shows it. Runs no client."""
+"""The clients that are not ours: their table is of the pinned versions, in both languages. Runs no client."""
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +12,9 @@ from scenext_service.failures import KeyMissing
 from scenext_service.mcp.eras import SUPPORTED_VERSIONS
 
 from . import pages
-from .clients.run import RESULTS, clients, judge
+from .clients.run import PAGE, TRANSLATION, chinese, clients, judge, put
 
-TABLE = RESULTS.read_text(encoding="utf-8")
-ROWS = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in TABLE.splitlines()[2:]]
+ROWS = pages.tables(PAGE.read_text(encoding="utf-8"))[0].rows
 
 REPORT = {
     "revision": "2026-07-28",
@@ -42,10 +42,27 @@ def test_every_package_is_pinned() -> None:
     assert [package for package in packages if not re.fullmatch(r".+(==|@)\d+\.\d+\.\d+", package)] == []
 
 
-def test_the_readme_shows_the_table() -> None:
-    """Ours: "Works with" is what the last run wrote."""
-    section = pages.README.read_text(encoding="utf-8").partition("\n## Works with\n")[2].partition("\n## ")[0]
-    assert TABLE in section
+def test_the_translation_has_the_same_table() -> None:
+    """Ours: as the last run wrote both."""
+    table = re.search(r"(?m)(?:^\|.*\n)+", PAGE.read_text(encoding="utf-8"))
+    assert table
+    assert chinese(table[0]) in TRANSLATION.read_text(encoding="utf-8")
+
+
+def test_a_table_is_put_in_the_place_of_the_last_one(tmp_path: Path) -> None:
+    """Ours: the words around it stay; a backslash is no more than that."""
+    page = tmp_path / "page.md"
+    page.write_text("Above\n\n| a |\n|---|\n| b |\n\nbelow\n", encoding="utf-8")
+    put("| \\1 |\n|---|\n", page)
+    assert page.read_text(encoding="utf-8") == "Above\n\n| \\1 |\n|---|\n\nbelow\n"
+
+
+def test_a_page_without_a_table_is_not_written(tmp_path: Path) -> None:
+    """Ours: a table that is lost must not go unnoticed."""
+    page = tmp_path / "page.md"
+    page.write_text("words\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^page\.md has 0 tables$"):
+        put("| a |\n", page)
 
 
 def test_a_good_report_is_accepted() -> None:

@@ -5,8 +5,8 @@
 Sets up every client of `clients.json` in an environment of its own below `.environments/` (kept while its packages are
 the same), starts a real gunicorn with the shipped configuration in the sandbox, and lets each client list the tools,
 start a video, wait until it is COMPLETED, and meet a failure: no key. Each of its modes does so at `/mcp` and at
-`/mcp/`, with the program in `programs/` that a newcomer to that client would write. Prints the table, and writes it to
-`results.md`; ends with status 1 where any client failed.
+`/mcp/`, with the program in `programs/` that a newcomer to that client would write. Prints the table, and writes it
+into `docs/works-with.md` and its translation; ends with status 1 where any client failed.
 
 Needs Node 22 or newer and npm, which the `interop` extra of setup.cfg brings.
 """
@@ -28,10 +28,10 @@ from typing import Any
 
 from scenext_service.advice import TEXTS
 from scenext_service.failures import KeyMissing
-from tests.server import running
+from tests.server import ROOT, running
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results.md"
+PAGE, TRANSLATION = ROOT / "docs" / "works-with.md", ROOT / "docs" / "works-with.zh.md"
 ENVIRONMENTS = HERE / ".environments"
 
 PATHS = ("/mcp", "/mcp/")
@@ -43,6 +43,16 @@ INSTALL_TIMEOUT = 600  # seconds for one environment
 # At the same time: they wait for most of the minute that a job of the sandbox takes.
 RUNS = 14
 RUN_TIMEOUT = 150  # seconds for one program
+
+# What the table says in words; whatever else is in it is in no language.
+CHINESE = {
+    "| client | version | revision | result |": "| 客户端 | 版本 | 协议版本 | 结果 |",
+    ", the bridge for Claude Desktop": "，Claude Desktop 的转接程序",
+    "| works |": "| 通过 |",
+    "| fails at ": "| 未通过：",
+    " and ": "、",
+    ", ": "，",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,6 +180,21 @@ def table(outcomes: Mapping[tuple[Client, str], list[Outcome]]) -> str:
     return "\n".join(rows) + "\n"
 
 
+def chinese(text: str) -> str:
+    """Translate the table."""
+    for english, translated in CHINESE.items():
+        text = text.replace(english, translated)
+    return text
+
+
+def put(text: str, into: Path) -> None:
+    """Write the table in the place of the one that a page has. Raises ValueError where it has not exactly one."""
+    page, count = re.subn(r"(?m)(?:^\|.*\n)+", lambda _: text, into.read_text(encoding="utf-8"))
+    if count != 1:
+        raise ValueError(f"{into.name} has {count} tables")
+    into.write_text(page, encoding="utf-8")
+
+
 def main() -> None:
     """Install, run, print, write."""
     everyone = clients()
@@ -190,7 +215,8 @@ def main() -> None:
     for problem in problems:
         print(problem, file=sys.stderr)
     text = table(outcomes)
-    RESULTS.write_text(text, encoding="utf-8")
+    put(text, PAGE)
+    put(chinese(text), TRANSLATION)
     print(text)
     print(f"clients: {len(rows) - failed} passed, {failed} failed")
     if problems:
