@@ -1,8 +1,8 @@
-"""Run the README's first command in a clone, and every curl below it against what it started.
+"""Run the README's first command in a clone, and against what it started every curl whose answer a page shows.
 
     python .ci/readme_run.py CLONE
 
-Fails where an answer is not the README's. Ids of new jobs differ, so they are compared by their form.
+Fails where an answer is not the page's. Ids of new jobs differ, so they are compared by their form.
 """
 
 import json
@@ -43,9 +43,10 @@ def wait_until_healthy(server: "subprocess.Popen[bytes]") -> None:
 
 def check(example: pages.Example) -> None:
     """Run one curl command as it stands, and compare what it prints."""
-    printed = subprocess.run(["bash", "-c", example.command], check=True, capture_output=True, timeout=60).stdout
-    if comparable(json.loads(printed)) != comparable(example.answer):
-        sys.exit(f"the README shows another answer than this one, to\n{example.command}\n{printed.decode()}")
+    command = ["bash", "-o", "pipefail", "-c", example.command]
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=60).stdout.decode()
+    if comparable(printed if example.program else json.loads(printed)) != comparable(example.answer):
+        sys.exit(f"{example.page} shows another answer than this one, to\n{example.command}\n{printed}")
 
 
 def comparable(answer: Any) -> str:
@@ -70,7 +71,8 @@ def main(clone: str) -> None:
         examples = pages.examples()
         for example in examples:
             check(example)
-        print(f"{len(examples)} examples answered as the README shows", flush=True)
+        shown = ", ".join(sorted({example.page for example in examples}))
+        print(f"{len(examples)} examples answered as shown in {shown}", flush=True)
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(STOP_TIMEOUT)

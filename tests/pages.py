@@ -14,7 +14,11 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-TRANSLATIONS = {"README.md": "README.zh.md", "docs/connect.md": "docs/connect.zh.md"}
+_ENGLISH = [
+    "README.md",
+    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if path.suffixes == [".md"]),
+]
+TRANSLATIONS = {name: f"{name.removesuffix('.md')}.zh.md" for name in _ENGLISH}
 
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -39,12 +43,17 @@ class Table(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A curl command, the request that it sends, and the answer that the README gives for it."""
+    """A curl command, the request that it sends, and the answer that a page shows for it.
 
+    `program` is what `python3 -c` is given, where the answer is piped into that; the page then shows what it prints.
+    """
+
+    page: str
     command: str
     path: str
     headers: dict[str, str]
     body: Any
+    program: str | None
     answer: Any
 
 
@@ -100,21 +109,23 @@ def command(section: str) -> str:
 
 
 def examples() -> list[Example]:
-    """Return every curl command that is followed by its answer."""
-    found = blocks(README.read_text(encoding="utf-8"))
+    """Return every curl command of the English pages that is followed by its answer."""
     return [
-        _example(first.text, second.text)
-        for first, second in pairwise(found)
-        if first.text.startswith("curl ") and second.language == "json" and first.headings == second.headings
+        _example(name, first.text, second.text)
+        for name in TRANSLATIONS
+        for first, second in pairwise(blocks(page(name)))
+        if first.text.startswith("curl ") and second.language in ("json", "text") and first.headings == second.headings
     ]
 
 
-def _example(text: str, answer: str) -> Example:
+def _example(name: str, text: str, answer: str) -> Example:
     words = shlex.split(text)
     headers = dict(words[n + 1].split(": ", 1) for n, word in enumerate(words) if word == "-H")
     url = next(word for word in words if word.startswith("http"))
     body = json.loads(words[words.index("-d") + 1])
-    return Example(text, url.removeprefix("http://127.0.0.1:8000"), headers, body, json.loads(answer))
+    program = words[-1] if words[-4:-1] == ["|", "python3", "-c"] else None
+    shown = answer if program else json.loads(answer)
+    return Example(name, text, url.removeprefix("http://127.0.0.1:8000"), headers, body, program, shown)
 
 
 if __name__ == "__main__":

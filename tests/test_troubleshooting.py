@@ -92,7 +92,7 @@ def texts_of_the_start(capsys: pytest.CaptureFixture[str]) -> list[Said]:
 
 def quoted(name: str, number: int) -> list[str]:
     """Return the words in the first column of one of a page's three tables."""
-    found = [table for table in pages.tables(pages.page(name)) if table.headings[1] in ("Troubleshooting", "故障排查")]
+    found = pages.tables(pages.page(name))
     assert len(found) == 3
     return [cell.strip("“”") for cell in found[number].column(0)]
 
@@ -105,8 +105,8 @@ def rows_of(words: list[str], texts: list[str]) -> list[list[int]]:
 def each_once(said: list[Said], number: int) -> None:
     """Check that the rows of a table are the texts: in the same order, each found by its own words and by no other."""
     expected = [[number] for number in range(len(said))]
-    assert rows_of(quoted("README.md", number), [text.english for text in said]) == expected
-    assert rows_of(quoted("README.zh.md", number), [text.chinese for text in said]) == expected
+    assert rows_of(quoted("docs/troubleshooting.md", number), [text.english for text in said]) == expected
+    assert rows_of(quoted("docs/troubleshooting.zh.md", number), [text.chinese for text in said]) == expected
 
 
 def test_each_text_of_a_tool_has_its_row(mcp: Mcp) -> None:
