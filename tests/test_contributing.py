@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import shlex
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,32 @@ def test_the_two_commands_are_those_of_the_readme() -> None:
 def test_each_takes_five_lines(heading: str) -> None:
     """Ours: more than that, nobody reads."""
     assert len(steps(heading)) == 5
+
+
+def test_the_command_for_one_test_runs_one_test() -> None:
+    """Ours: the first of the two; a name in it goes stale when a test moves."""
+    block = next(block for block in BLOCKS if block.headings[-1] == "The tests")
+    python, *arguments = shlex.split(block.text.splitlines()[0])
+    assert python == ".venv/bin/python"
+    run = subprocess.run(
+        [sys.executable, *arguments], cwd=pages.ROOT, capture_output=True, check=False, text=True, timeout=60
+    )
+    assert (run.returncode, re.findall(r"\d+ passed", run.stdout)) == (0, ["1 passed"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "setting"),
+    [
+        pytest.param(r"A line has at most (\d+) columns", ("pyproject.toml", r"line-length = (\d+)"), id="columns"),
+        pytest.param(r"a module (\d+) lines", ("tests/test_house.py", r"LONGEST_MODULE, \w+ = (\d+)"), id="module"),
+        pytest.param(r"a function (\d+)\.", ("tests/test_house.py", r"LONGEST_FUNCTION = \d+, (\d+)"), id="function"),
+    ],
+)
+def test_the_numbers_of_the_house_rules_are_those_that_are_checked(rule: str, setting: tuple[str, str]) -> None:
+    """Ours: a rule that says another number than its check misleads."""
+    page, pattern = setting
+    assert re.findall(rule, TEXT) == re.findall(pattern, pages.page(page))
+    assert len(re.findall(rule, TEXT)) == 1
 
 
 def test_every_file_that_is_named_is_there() -> None:
