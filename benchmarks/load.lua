@@ -1,4 +1,5 @@
 -- wrk's script: posts $BODY, counts the answers that are 200 and hold $MARKER, and prints what it saw as JSON.
+-- With $KEYS every request has an API key of its own.
 
 wrk.method = "POST"
 wrk.body = os.getenv("BODY")
@@ -8,6 +9,15 @@ local threads = {}
 
 right = 0
 wrong = 0
+
+if os.getenv("KEYS") then
+  local number = 0
+  function request()
+    number = number + 1
+    wrk.headers["Authorization"] = string.format("Bearer sk-benchmark-%016d", number)
+    return wrk.format()
+  end
+end
 
 function setup(thread)
   table.insert(threads, thread)

@@ -61,10 +61,16 @@ class Running:
         """Return the proportional set size of all its processes, in MB."""
         return sum(_pss(pid) for pid in tree(self.pid)) / 1024
 
-    def load(self, era: str, operation: str, seconds: int, connections: int = CONNECTIONS) -> Figures:
-        """Ask the same for some seconds; return the figures. Raises WrongAnswer."""
+    def load(
+        self, era: str, operation: str, seconds: int, connections: int = CONNECTIONS, *, keys: bool = False
+    ) -> Figures:
+        """Ask the same for some seconds, with `keys` each time with another key; return the figures.
+
+        Raises WrongAnswer.
+        """
         before, switched = self.cpu(), self.switches()
-        with wrk(self, servers.message(era, operation), servers.MARKERS[operation], seconds, connections) as process:
+        message, marker = servers.message(era, operation), servers.MARKERS[operation]
+        with wrk(self, message, marker, seconds, connections, keys=keys) as process:
             figures = _result(process, self.server.name)
         figures["cpu_us"] = (self.cpu() - before) / figures["right"]
         figures["switches"] = (self.switches() - switched) / figures["right"]
@@ -90,14 +96,20 @@ def running(server: Server, upstream: str, cores: Cores, directory: Path, *, log
 
 @contextmanager
 def wrk(
-    target: Running, message: tuple[dict[str, str], str], marker: str, seconds: int, connections: int
+    target: Running,
+    message: tuple[dict[str, str], str],
+    marker: str,
+    seconds: int,
+    connections: int,
+    *,
+    keys: bool = False,
 ) -> Iterator["subprocess.Popen[str]"]:
     """Run wrk against a server with one request, again and again."""
     headers, body = message
     sent = [part for name, value in headers.items() for part in ("--header", f"{name}: {value}")]
     command = ["taskset", "--cpu-list", target.cores.load, "wrk", "--threads", "1", "--timeout", "20s", *sent]
     command += ["--connections", str(connections), "--duration", f"{seconds}s", "--script", str(HERE / "load.lua")]
-    environ = {**os.environ, "BODY": body, "MARKER": marker}
+    environ = {**os.environ, "BODY": body, "MARKER": marker, **({"KEYS": "1"} if keys else {})}
     url = f"http://127.0.0.1:{target.port}{target.server.path}"
     process = subprocess.Popen([*command, url], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

@@ -22,6 +22,7 @@ def tables(results: Mapping[str, Any]) -> str:
     rounds: Rounds = results["rounds"]
     about = results["about"]
     parts = ["# Results", "; ".join(f"{key}: {value}" for key, value in about.items()), "## Targets", targets(rounds)]
+    parts += [f"## One core: {CALL} with another key in every request", _load_table(rounds["different keys"])]
     for table in ("one core", "with logs"):
         for operation in (CALL, LIST):
             parts += [f"## {table.capitalize()}: {operation}", _load_table(rounds[f"{table}, {operation}"])]

@@ -6,6 +6,7 @@ every server in turn, so that whatever else the machine does meets all of them; 
 rounds, and a ratio is the median of the rounds' ratios. Every answer is checked, and one that is wrong ends the run.
 
     one core     the server on one core; wrk, with 16 kept connections, and the upstream, nginx, on the other
+    different    one core; tools/call with another key in every request
     with logs    the same, with access log and the service's own lines
     both cores   everything on both cores
     slow         both cores; an upstream that takes 0.2 s, and one that never answers, with 100 connections
@@ -70,6 +71,9 @@ class Benchmark:
             for operation in server.operations:
                 self.note(f"{table}, {operation}", server.row(era), **target.load(era, operation, self.seconds))
         self.note(table, server.name, memory_mb=target.memory(), cold_start_s=target.cold_start)
+        if table == "one core" and server in servers.MANY_KEYS:
+            figures = target.load(server.eras[0], servers.CALL, self.seconds, keys=True)
+            self.note("different keys", server.row(server.eras[0]), **figures)
 
     def one_core(self, group: tuple[Server, ...], table: str, *, logs: bool = False) -> None:
         """Measure one round of servers, each alone on its core."""

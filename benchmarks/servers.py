@@ -94,6 +94,8 @@ SCENEXT_MCP_NEW = Server("scenext-mcp 1.2.4, newest packages", "scenext-mcp-new"
 ONE_CORE = (CONSTANT, REQUESTS, OURS, SDK, SDK_UVLOOP, FASTMCP, SCENEXT_MCP, SCENEXT_MCP_NEW)
 WITH_LOGS = (CONSTANT, REQUESTS, OURS, SDK, FASTMCP, SCENEXT_MCP)
 
+MANY_KEYS = (REQUESTS, OURS, SDK)
+
 SHIPPED = Server("scenext_service, shipped: 2 workers", "service", [*GUNICORN, "wsgi:app"])
 # Not with asyncio's own loop: connections of the socket that uvicorn hands to its workers get no TCP_NODELAY there, and
 # every answer waits 40 ms (strace).
