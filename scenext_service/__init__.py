@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import MapAdapter
 
 from . import config as configuration
-from . import credentials, definitions, health, logs, mcp, tools
+from . import definitions, health, logs, mcp, tools
 from .config import Config
 from .metrics import Metrics
 from .sandbox import Sandbox
@@ -60,7 +60,7 @@ def _warn(config: Config) -> None:
     """Say at the start what an operator must not be surprised by."""
     if config.sandbox:
         log.warning("SCENEXT_SANDBOX is on: no call reaches Scenext, jobs and videos are made up")
-    if config.api_key == credentials.PLACEHOLDER:
+    if config.api_key == configuration.PLACEHOLDER:
         log.warning("SCENEXT_API_KEY is the placeholder of the documentation and counts as none")
     elif config.api_key is None:
         if config.access_token:

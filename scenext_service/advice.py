@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from . import failures
-from .credentials import PLACEHOLDER
+from .config import PLACEHOLDER
 
 
 class Advice(NamedTuple):
@@ -37,6 +37,11 @@ TEXTS: Mapping[type[failures.ScenextError], Advice] = {
         " gen_video. Call query_video_status again with exactly that value.",
         "任务 ID 无效{detail}。任务 ID 由 1 到 128 个字母、数字或 - _ . ~ 组成，来自 gen_video 的返回结果。"
         "请用该值原样重新调用 query_video_status。",
+    ),
+    failures.NoTimeLeft: Advice(
+        "The {detail} seconds for this request were over before this call could be sent; nothing was sent or charged."
+        " Call again, by itself rather than in a batch.",
+        "本次请求的 {detail} 秒时限在发送之前已用完，请求未发送，也未扣费。请单独重试，不要放在批量请求中。",
     ),
     failures.Busy: Advice(
         "This server already waits for Scenext on as many calls as it may; this one was not sent. Call again in 5"
@@ -144,6 +149,6 @@ def advise(failure: failures.ScenextError, *, charged: bool) -> str:
 
 
 def _detail(failure: failures.ScenextError, colon: str) -> str:
-    if isinstance(failure, failures.DeadlinePassed) or not failure.detail:
+    if isinstance(failure, (failures.DeadlinePassed, failures.NoTimeLeft)) or not failure.detail:
         return failure.detail
     return f"{colon}“{failure.detail}”"

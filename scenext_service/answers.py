@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import orjson
 
@@ -60,12 +61,27 @@ def data(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]
     return found
 
 
+def task_id(data: dict[str, Any]) -> str | None:
+    """Return the job that `data` is about, whose id may come as a number; None where there is no usable one."""
+    found = data.get("task_id")
+    return None if isinstance(found, bool) or not isinstance(found, (str, int)) or found == "" else str(found)
+
+
 def without(key: str, content: bytes) -> bytes:
-    """Return an answer with `***` for the key, also where JSON escapes were used to write it."""
+    """Return an answer with `***` for the key, also where JSON escapes or percent-encoding were used to write it."""
     if b"\\" in content:
         with contextlib.suppress(ValueError, orjson.JSONEncodeError):
             content = orjson.dumps(orjson.loads(content))
-    return content.replace(key.encode(), b"***").replace(orjson.dumps(key)[1:-1], b"***")
+    secret = key.encode()
+    content = content.replace(secret, b"***").replace(orjson.dumps(key)[1:-1], b"***")
+    if b"%" in content and secret in unquote_to_bytes(content):
+        content = re.sub(b"".join(map(_percent_encoded, secret)), b"***", content)
+        re.purge()  # it keeps patterns, and this one is the key
+    return content
+
+
+def _percent_encoded(byte: int) -> bytes:
+    return b"(?:%b|(?i:%%%02x))" % (re.escape(bytes([byte])), byte)
 
 
 def _decode(body: bytes) -> Any:

@@ -11,6 +11,9 @@ QUALITIES = ("h", "m", "l")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("logfmt", "json")
 
+PLACEHOLDER = "YOUR_API_KEY"  # the documentation's; it counts as no key
+MIN_SECRET = 16  # characters; anything shorter is no real key, and may stand in an answer by chance
+
 # Seconds. Below gunicorn's graceful_timeout, so that a restart lets every call end, and below the 30 s to the first
 # byte that platforms allow.
 MAX_TIMEOUT = 24.0
@@ -47,7 +50,7 @@ def from_env(environ: Mapping[str, str]) -> Config:
     default = Config()
     return Config(
         api_base_url=_base_url(env, default.api_base_url),
-        api_key=_secret(env, "SCENEXT_API_KEY"),
+        api_key=_lent_key(env),
         access_token=_secret(env, "SCENEXT_ACCESS_TOKEN"),
         default_quality=_choice(env, "SCENEXT_DEFAULT_QUALITY", QUALITIES, default.default_quality),
         log_level=_choice(env, "SCENEXT_LOG_LEVEL", LOG_LEVELS, default.log_level),
@@ -97,6 +100,14 @@ def _secret(env: Mapping[str, str], name: str) -> str | None:
     if given is None or is_key(given):
         return given
     raise ConfigError(f"{name} must be a single word of printable ASCII without commas")  # its value stays unsaid
+
+
+def _lent_key(env: Mapping[str, str]) -> str | None:
+    given = _secret(env, "SCENEXT_API_KEY")
+    if given is None or given == PLACEHOLDER or len(given) >= MIN_SECRET:
+        return given
+    # One that is shorter cannot be taken out of what Scenext says: it may stand there by chance.
+    raise ConfigError(f"SCENEXT_API_KEY must have at least {MIN_SECRET} characters")
 
 
 def is_key(text: str) -> bool:

@@ -5,6 +5,7 @@
     │   ├── KeyMissing
     │   ├── KeyUnusable
     │   ├── InvalidTaskId
+    │   ├── NoTimeLeft        the calls before it in its batch took all of the time
     │   └── Busy              every upstream slot is taken
     ├── NeverOpened           there was no connection, so the request is safe to repeat
     │   ├── NameNotResolved
@@ -51,6 +52,10 @@ class KeyUnusable(NotSent):
 
 class InvalidTaskId(NotSent):
     """Indicate a task id that is blank or has characters that no task id has."""
+
+
+class NoTimeLeft(NotSent):
+    """Indicate that the deadline had passed before anything was sent. `detail` is the time in seconds."""
 
 
 class Busy(NotSent):

@@ -1,58 +1,121 @@
-"""requests' transport adapter without what a client of one JSON API never uses.
+"""requests' transport adapter for one JSON API and many callers, whose connections never meet.
 
-Of the CPU time of a call, requests spends a third on looking up anew what stays the same from call to call, and on
-parts of its Response that nobody reads here. urllib3 adds locks for threads that wait for a connection: none does.
+A connection that carried one key never carries another: whatever goes wrong on it, an answer that comes late or twice
+cannot reach another caller. Idle connections are kept by key.
 
-Source: requests 2.34, `adapters.HTTPAdapter`, the methods that are "exposed for use when subclassing"; measured with
-benchmarks/run.py.
+And it does without what such a client never uses. Of the CPU time of a call, requests spends a third on looking up anew
+what stays the same from call to call, and on parts of its Response that nobody reads here.
+
+Source: requests 2.34, `adapters.HTTPAdapter`, the methods that are "exposed for use when subclassing"; urllib3 2.8,
+`connectionpool.HTTPConnectionPool` and `response.HTTPResponse.release_conn`; measured with benchmarks/run.py.
 """
 
 import queue
+import threading
 from collections import deque
-from typing import Any
+from hashlib import sha256
+from typing import Any, Self
 
 import requests
 from requests.adapters import HTTPAdapter
 
 
-class Stack:
-    """A pool's idle connections, last in, first out. queue.LifoQueue can wait for one, and pays for it each time.
+class Idle:
+    """A pool's idle connections, each with its owner; beyond `maxsize` of them the oldest is closed.
 
-    Source: urllib3 2.8, `connectionpool.ConnectionPool.QueueCls`, `HTTPConnectionPool._get_conn` and `_put_conn`.
+    It takes the place of urllib3's queue, `connectionpool.ConnectionPool.QueueCls`.
     """
 
     def __init__(self, maxsize: int) -> None:
-        self._items: deque[Any] = deque(maxlen=maxsize)
+        self._most = maxsize
+        self._kept: deque[tuple[bytes, Any]] = deque()  # the oldest first
+        self._lock = threading.Lock()
+
+    def take(self, owner: bytes) -> Any:
+        """Return the owner's newest connection: the others grow old together, and end together. Raises queue.Empty."""
+        with self._lock:
+            for place in reversed(range(len(self._kept))):
+                if self._kept[place][0] == owner:
+                    connection = self._kept[place][1]
+                    del self._kept[place]
+                    return connection
+        raise queue.Empty
+
+    def give(self, owner: bytes, connection: Any) -> None:
+        """Keep a connection for its owner."""
+        oldest = None
+        with self._lock:
+            self._kept.append((owner, connection))
+            if len(self._kept) > self._most:
+                oldest = self._kept.popleft()[1]
+        if oldest is not None:
+            oldest.close()
 
     def get(self, block: bool = False, timeout: Any = None) -> Any:
-        """Return the newest. Raises queue.Empty."""
+        """Return any of them: the pool is being closed. Raises queue.Empty."""
         try:
-            return self._items.pop()
+            return self._kept.popleft()[1]
         except IndexError:
             raise queue.Empty from None
 
-    def put(self, item: Any, block: bool = False) -> None:
-        """Add a connection."""
-        self._items.append(item)
+    def put(self, item: None, block: bool = False) -> None:
+        """Do nothing: a new pool puts in a None for each connection that it may open."""
+
+
+class _Lease:
+    """A pool's queue as one request sees it: with its owner's connections only, or with none where `owner` is None."""
+
+    def __init__(self, idle: Idle, owner: bytes | None) -> None:
+        self._idle = idle
+        self._owner = owner
+
+    def get(self, block: bool = False, timeout: Any = None) -> Any:
+        if self._owner is None:
+            raise queue.Empty
+        return self._idle.take(self._owner)
+
+    def put(self, connection: Any, block: bool = False) -> None:
+        if connection is None or connection.is_closed:  # the request failed, or its answer ends the connection
+            return
+        if self._owner is None:
+            connection.close()
+        else:
+            self._idle.give(self._owner, connection)
+
+
+class Lending:
+    """What a pool needs to lend its connections by owner."""
+
+    pool: Any
+    QueueCls: Any = Idle
+
+    def lend(self, owner: bytes | None) -> Self:
+        """Return this pool as one request of that owner sees it; of None, with a connection of its own."""
+        lent = object.__new__(type(self))
+        vars(lent).update(vars(self), pool=_Lease(self.pool, owner))
+        return lent
 
 
 class LeanAdapter(HTTPAdapter):
-    """An adapter that finds its pool once, and whose responses have no encoding, no cookies and no reason."""
+    """An adapter that finds its pool once, and whose responses have no encoding, no cookies and no reason.
+
+    A request that is no GET may not be repeated, so it gets a connection that nobody has used, and that ends with it.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._pools: dict[Any, Any] = {}
 
     def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
-        """Return the pool for the request's origin and these settings."""
+        """Return the pool for the request's origin and these settings, with the connections of the request's key."""
         origin = request.url.split("/", 3)[:3]
         key = (*origin, verify, cert, *(proxies or {}).items())
-        pool = self._pools.get(key)
+        pool: Any = self._pools.get(key)
         if pool is None:
             pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
             super().cert_verify(pool, request.url, verify, cert)
             self._pools[key] = pool
-        return pool
+        return pool.lend(_owner(request))
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Do nothing: the pool was told when it was made how to verify certificates."""
@@ -71,10 +134,21 @@ class LeanAdapter(HTTPAdapter):
         super().close()
 
 
-class _Response(requests.Response):
-    """A response without what requests makes for each: a jar for cookies alone takes longer than all that is here."""
+def _owner(request: Any) -> bytes | None:
+    """Return a digest of the key: connections outlive the calls, and the callers' keys should not."""
+    if request.method != "GET":
+        return None
+    return sha256(request.headers.get("Authorization", "").encode("latin-1")).digest()
 
-    _content = _content_consumed = False  # what `close` and `content` go by
+
+class _Response(requests.Response):
+    """A response without what requests makes for each: a jar for cookies alone takes longer than all that is here.
+
+    `close` gives its connection back, and not, as with urllib3, the last byte: until then, `raw.close()` ends a
+    connection whose answer turns out to be another request's.
+    """
+
+    _content = _content_consumed = False  # what requests goes by
     encoding: Any = None
     reason: Any = None
 
@@ -85,3 +159,12 @@ class _Response(requests.Response):
         self.raw = raw
         self.url = request.url
         self.request = request
+        self._lender, raw._pool = raw._pool, None
+
+    def close(self) -> None:
+        """Give the connection back where the answer was read to its end; end it where it was not."""
+        if self.raw.closed:
+            self._lender.pool.put(self.raw.connection)
+            self.raw._connection = None
+        else:
+            self.raw.close()

@@ -16,33 +16,19 @@ import urllib3
 from requests.adapters import BaseAdapter
 
 from . import answers, failures
-from .config import Config
-from .deadline import DeadlineAdapter, HandshakeFailed
+from .config import MIN_SECRET, Config
+from .deadline import DeadlineAdapter
+from .incomplete import BROKEN, forget, translate
 from .text import one_line
 from .version import VERSION
 
 MAX_ANSWER = 4 * 1024 * 1024  # bytes of an answer, after decompression
-
-MIN_SECRET = 16  # characters; anything shorter is no real key, and may stand in an answer by chance
+MAX_PARTS = 100_000  # objects, arrays and members of an answer: 4 MiB of `[[],[],…]` stop all threads for a second
 
 _TASK_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")  # RFC 3986's unreserved characters
 
-# Why a connection never opened, by what urllib3 says of it; the first that fits.
-_NEVER_OPENED: Mapping[type[Exception], type[failures.NeverOpened]] = {
-    HandshakeFailed: failures.TlsFailed,
-    urllib3.exceptions.NameResolutionError: failures.NameNotResolved,
-    urllib3.exceptions.NewConnectionError: failures.ConnectionFailed,
-    urllib3.exceptions.ConnectTimeoutError: failures.ConnectionFailed,
-    urllib3.exceptions.ProxyError: failures.ConnectionFailed,
-    urllib3.exceptions.LocationValueError: failures.ConnectionFailed,  # a proxy's URL; the API's own is checked
-    requests.exceptions.InvalidURL: failures.ConnectionFailed,
-    requests.exceptions.InvalidSchema: failures.ConnectionFailed,
-}
 Headers = Mapping[str, str]
 NO_HEADERS: Headers = {}
-
-_TIMED_OUT = (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError)
-_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError)
 
 
 class Operation(NamedTuple):
@@ -56,17 +42,6 @@ class Operation(NamedTuple):
 # A job costs money, so it is started once or not at all. Asking how it stands is free.
 GET_STATUS = Operation("GET", "/get_status/", repeatable=True)
 GEN_VIDEO = Operation("POST", "/gen_video", repeatable=False)
-
-
-class BearerAuth(requests.auth.AuthBase):
-    """The key as requests' `auth=`: a netrc entry would overwrite a plain Authorization header."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._key}"
-        return request
 
 
 class Scenext:
@@ -92,14 +67,14 @@ class Scenext:
         # `..` is made of allowed characters, and would leave the path of the operation.
         if not _TASK_ID.fullmatch(task_id) or task_id in (".", ".."):
             raise failures.InvalidTaskId(one_line(task_id, 80) or "blank")
-        return self._call(GET_STATUS, self._request(GET_STATUS, task_id, None, headers), key, started)
+        request = self._request(GET_STATUS, task_id, None, key, headers)
+        return self._call(GET_STATUS, request, key, started, task_id)
 
     def gen_video(self, job: dict[str, Any], key: str, started: float, headers: Headers = NO_HEADERS) -> dict[str, Any]:
         """Start a job, which is charged for; return the `data` object, with its `task_id`. Raises any ScenextError."""
-        request = self._request(GEN_VIDEO, "", orjson.dumps(job), headers)
+        request = self._request(GEN_VIDEO, "", orjson.dumps(job), key, headers)
         data = self._call(GEN_VIDEO, request, key, started)
-        task_id = data.get("task_id")
-        if isinstance(task_id, bool) or not isinstance(task_id, (str, int)) or task_id == "":
+        if answers.task_id(data) is None:
             raise failures.BadAnswer(200, 'without a "task_id"')
         return data
 
@@ -110,9 +85,13 @@ class Scenext:
         return {"proxies": settings["proxies"], "verify": settings["verify"] or True}
 
     def _call(
-        self, operation: Operation, request: requests.PreparedRequest, key: str, started: float
+        self,
+        operation: Operation,
+        request: requests.PreparedRequest,
+        key: str,
+        started: float,
+        asked: str | None = None,
     ) -> dict[str, Any]:
-        request.prepare_auth(BearerAuth(key))
         try:
             slot = self._slots.pop()
         except IndexError:
@@ -122,42 +101,54 @@ class Scenext:
             try:
                 response = self._send(request, started)
             except failures.NeverOpened:
-                if not operation.repeatable:
+                if not operation.repeatable or self._left(started) <= 0:
                     raise
                 response = self._send(request, started)
             with response:
-                content = self._read(response)
+                return self._data(response, key, asked)
         finally:
             self._occupy(-1)
             self._slots.append(slot)
+
+    def _data(self, response: requests.Response, key: str, asked: str | None) -> dict[str, Any]:
+        """Read a response; return its `data`. `asked` is the job that it must be about."""
+        content = self._read(response)
         if len(key) >= MIN_SECRET:
             # An upstream that echoes what it got must not show a key that was lent to the one it was lent to.
             content = answers.without(key, content)
-        return answers.data(response.status_code, response.headers, content)
+        data = answers.data(response.status_code, response.headers, content)
+        if asked is not None and answers.task_id(data) not in (None, asked):
+            response.raw.close()  # whatever comes from this connection answers another request
+            raise failures.ConnectionLost
+        return data
 
     def _request(
-        self, operation: Operation, task_id: str, body: bytes | None, headers: Headers
+        self, operation: Operation, task_id: str, body: bytes | None, key: str, headers: Headers
     ) -> requests.PreparedRequest:
         """Prepare a request by hand: its parts are valid, and the checks of requests cost a third of the call."""
         request = requests.PreparedRequest()
         request.method = operation.method
         request.url = f"{self._base_url}{operation.path}{task_id}"
+        fixed = _HEADERS if body is None else {**_JSON_HEADERS, "Content-Length": str(len(body))}
         # A plain mapping takes a tenth of the time of requests' own, and urllib3 only goes through it.
-        request.headers = {**(_HEADERS if body is None else _JSON_HEADERS), **headers}  # type: ignore[assignment]
+        request.headers = {**fixed, "Authorization": f"Bearer {key}", **headers}  # type: ignore[assignment]
         request.body = body
         return request
 
+    def _left(self, started: float) -> float:
+        return started + self._timeout - time.monotonic()
+
     def _send(self, request: requests.PreparedRequest, started: float) -> requests.Response:
-        left = started + self._timeout - time.monotonic()
+        left = self._left(started)
         if left <= 0:
-            raise failures.DeadlinePassed(f"{self._timeout:g}")
+            raise failures.NoTimeLeft(f"{self._timeout:g}")
         environment = self._environment
         try:
             return self._adapter.send(request, stream=True, timeout=left, **environment)
-        except _BROKEN as error:
-            raise self._incomplete(error) from error
-        except OSError as error:  # requests' own, where REQUESTS_CA_BUNDLE names no file
-            raise failures.TlsFailed from error
+        except BROKEN as error:
+            raise translate(error, self._timeout) from None
+        except OSError:  # requests' own, where REQUESTS_CA_BUNDLE names no file
+            raise failures.TlsFailed from None
 
     def _read(self, response: requests.Response) -> bytes:
         raw = response.raw
@@ -165,24 +156,17 @@ class Scenext:
         try:
             content: bytes = raw.read(MAX_ANSWER + 1, decode_content=compressed)
         except urllib3.exceptions.DecodeError as error:
-            raise failures.BadAnswer(response.status_code, "its compression is broken") from error
-        except _BROKEN as error:
-            raise self._incomplete(error) from error
+            forget(error)
+            raise failures.BadAnswer(response.status_code, "its compression is broken") from None
+        except BROKEN as error:
+            raise translate(error, self._timeout) from None
         if len(content) > MAX_ANSWER:
             raise failures.BadAnswer(response.status_code, f"larger than {MAX_ANSWER} bytes")
+        if sum(map(content.count, (b"{", b"[", b","))) > MAX_PARTS:
+            raise failures.BadAnswer(response.status_code, f"of more than {MAX_PARTS} parts")
         if not compressed and raw.length_remaining:  # urllib3 would say so to the next read
             raise failures.ConnectionLost
         return content
-
-    def _incomplete(self, error: Exception) -> failures.ScenextError:
-        """Translate what requests or urllib3 raised for a call without a whole answer."""
-        if isinstance(error, _TIMED_OUT):
-            return failures.DeadlinePassed(f"{self._timeout:g}")
-        reason = getattr(error.args[0], "reason", None) if error.args else None
-        for kind, failure in _NEVER_OPENED.items():
-            if isinstance(reason, kind) or isinstance(error, kind):
-                return failure()
-        return failures.ConnectionLost()
 
 
 _HEADERS = {
@@ -190,4 +174,4 @@ _HEADERS = {
     "Accept-Encoding": "gzip, deflate",
     "User-Agent": f"scenext-service/{VERSION}",
 }
-_JSON_HEADERS = {**_HEADERS, "Content-Type": "application/json"}
+_JSON_HEADERS = {**_HEADERS, "Content-Type": "application/json", "Connection": "close"}

@@ -28,10 +28,10 @@ either = pytest.mark.parametrize("charged", [False, True], ids=["get_status", "g
 
 
 def make(kind: type[failures.ScenextError], detail: str = "") -> failures.ScenextError:
-    """Make a failure as the client does; a DeadlinePassed always has its seconds."""
+    """Make a failure as the client does; one of time always has its seconds."""
     if issubclass(kind, failures.Answered):
         return kind(418, detail)
-    return kind("20" if kind is failures.DeadlinePassed and not detail else detail)
+    return kind("20" if kind in (failures.DeadlinePassed, failures.NoTimeLeft) and not detail else detail)
 
 
 def halves(text: str) -> tuple[str, str]:
@@ -45,7 +45,7 @@ def halves(text: str) -> tuple[str, str]:
 def test_the_table_holds_every_concrete_failure_and_no_other() -> None:
     """Ours: each class of `failures` has one line of advice."""
     assert sorted(TEXTS, key=lambda kind: kind.__name__) == CLASSES
-    assert len(CLASSES) == 18
+    assert len(CLASSES) == 19
 
 
 @every
@@ -101,11 +101,11 @@ def test_only_a_job_of_unknown_fate_may_have_been_charged(kind: type[failures.Sc
 
 @every
 def test_where_nothing_was_sent_the_text_of_a_failed_connection_says_so(kind: type[failures.ScenextError]) -> None:
-    """Ours: the branch `NeverOpened` is safe to repeat."""
+    """Ours: the branch `NeverOpened` is safe to repeat, and so is what no time was left for."""
     english, chinese = halves(advise(make(kind), charged=True))
-    never_opened = issubclass(kind, failures.NeverOpened)
-    assert ("nothing was sent" in english) == never_opened
-    assert ("请求未发送" in chinese.replace("本次请求未发送", "")) == never_opened
+    unsent = issubclass(kind, failures.NeverOpened) or kind is failures.NoTimeLeft
+    assert ("nothing was sent" in english) == unsent
+    assert ("请求未发送" in chinese.replace("本次请求未发送", "")) == unsent
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_each_status_is_one_class_whatever_the_body(
         pytest.param(b'{"status": "success"', NOT_JSON, id="cut short"),
         pytest.param(b'{"status": "success", "data": {"x": NaN}}', NOT_JSON, id="NaN"),
         pytest.param(b"\xff\xfe{}", NOT_JSON, id="not UTF-8"),
-        pytest.param(b"[" * 100_000, NOT_JSON, id="deep"),
+        pytest.param(b"[" * 10_000, NOT_JSON, id="deep"),
         pytest.param(b"null", NOT_JSON, id="null"),
         pytest.param(b"[]", "not a JSON object", id="array"),
         pytest.param(b'"success"', "not a JSON object", id="string"),

@@ -16,7 +16,7 @@ MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob(
 TESTS = sorted(path.name for path in (ROOT / "tests").glob("test_*.py"))
 
 FLASK = {"mcp/transport.py", "health.py", "__init__.py"}
-REQUESTS = {"scenext.py", "deadline.py", "lean.py", "sandbox.py", "__init__.py"}
+REQUESTS = {"scenext.py", "incomplete.py", "deadline.py", "connection.py", "lean.py", "sandbox.py", "__init__.py"}
 LONGEST_MODULE, LONGEST_FUNCTION = 200, 40  # lines
 CHECKED_AT_LEAST = 20  # modules; a wrong path must not make a rule pass by finding nothing
 

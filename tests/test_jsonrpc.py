@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from scenext_service.mcp import jsonrpc
@@ -49,9 +50,9 @@ NOT_JSON = [
     pytest.param(b"\xef\xbb\xbf{}", id="byte order mark"),
     pytest.param("{}".encode("utf-16"), id="UTF-16"),
     pytest.param("{}".encode("utf-32"), id="UTF-32"),
-    pytest.param(b"[" * 100_000, id="100,000 brackets"),
-    pytest.param(b"[" * 100_000 + b"]" * 100_000, id="array 100,000 deep"),
-    pytest.param(b'{"a":' * 100_000 + b"1" + b"}" * 100_000, id="object 100,000 deep"),
+    pytest.param(b"[" * 10_000, id="10,000 brackets"),
+    pytest.param(b"[" * 10_000 + b"]" * 10_000, id="array 10,000 deep"),
+    pytest.param(b'{"a":' * 10_000 + b"1" + b"}" * 10_000, id="object 10,000 deep"),
 ]
 
 
@@ -61,7 +62,7 @@ def read(raw: str) -> Message:
 
 def test_error_codes_are_the_ones_that_the_specification_allocates() -> None:
     """Spec: 2026-07-28, basic/index "Error Codes"; no code of ours stands in a range that is not ours."""
-    codes = {name: value for name, value in vars(jsonrpc).items() if isinstance(value, int) and name.isupper()}
+    codes = {name: value for name, value in vars(jsonrpc).items() if isinstance(value, int) and value < 0}
     assert codes == SPECIFIED_CODES
 
 
@@ -72,6 +73,49 @@ def test_what_is_not_json_is_a_parse_error_without_an_id(body: bytes) -> None:
         jsonrpc.loads(body)
     failure = caught.value
     assert (failure.code, failure.id, failure.data) == (-32700, None, None)
+
+
+CONTAINERS = "Invalid Request: the body has 20001 objects and arrays; at most 20000 are allowed"
+VALUES = "Invalid Request: the body has more than 100001 values; at most 100000 are allowed"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        pytest.param(b"[" * 20_001, CONTAINERS, id="arrays, open"),
+        pytest.param(b"[" + b",".join([b"[]"] * 20_000) + b"]", CONTAINERS, id="arrays"),
+        pytest.param(b'{"a":' * 20_001 + b"1" + b"}" * 20_001, CONTAINERS, id="objects"),
+        pytest.param(b"[" + b"1," * 100_001 + b"1]", VALUES, id="numbers"),
+        pytest.param(b"[" + b'"a",' * 100_001 + b'"a"]', VALUES, id="strings"),
+        pytest.param(b'{"a":1' + b',"a":1' * 100_001 + b"}", VALUES, id="members"),
+        pytest.param(b'["\\\\",' + b'"\\"",' * 100_000 + b'"\\\\"]', VALUES, id="strings of escapes"),
+    ],
+)
+def test_a_body_of_too_many_parts_is_refused_in_words(body: bytes, message: str) -> None:
+    """Ours: the structure of a body is bounded like its size; decoding is the dear part, so it is counted before."""
+    with pytest.raises(RpcError) as caught:
+        jsonrpc.loads(body)
+    assert (caught.value.code, caught.value.id, caught.value.message) == (-32600, None, message)
+
+
+def test_a_body_of_strings_beyond_count_is_refused() -> None:
+    """Ours: to look at each string would take as long as to decode them."""
+    with pytest.raises(RpcError, match=r"^Invalid Request: the body has more than 2000000 values; at most 100000 "):
+        jsonrpc.loads(b"[" + b'"",' * 2_000_000 + b'""]')
+
+
+IMAGES = ["A" * 3_000_000, "data:image/png;base64," + "/9j+" * 700_000, "https://example.com/1.png?a=1,2&b={c}"]
+SVG = "data:image/svg+xml,<path d='" + "M10,10 " * 300_000 + "'/>"
+PROSE = 'f(x) = \\frac{a}{b}, "x" \\ [1, 2], ' * 60_000
+
+
+@pytest.mark.parametrize("arguments", [{"question_images": IMAGES}, {"question_images": [SVG]}, {"question": PROSE}])
+def test_large_images_and_long_texts_are_no_parts(arguments: dict[str, Any]) -> None:
+    """Ours: every honest gen_video passes, whatever its strings hold."""
+    value = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "gen_video", "arguments": arguments}}
+    body = orjson.dumps(value)
+    assert 1_500_000 < len(body) < 8 * 1024 * 1024
+    assert jsonrpc.loads(body) == value
 
 
 @pytest.mark.parametrize("body", NOT_JSON)

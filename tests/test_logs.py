@@ -309,10 +309,10 @@ def test_an_echo_in_other_json_escapes_is_an_echo(path: str, key: str, plain: by
     """Ours: a lent key must not reach the one it was lent to, however Scenext writes its JSON."""
 
     def answer(came: str) -> tuple[int, bytes]:
-        written = orjson.dumps({"status": "success", "data": {"task_id": came}})
+        written = orjson.dumps({"status": "success", "data": {"task_id": "sandbox-completed", "came": came}})
         return 200, written.replace(plain, escaped) if plain else written
 
     mcp = Mcp(create_app(Config(api_key=key), Echo(answer)).test_client())
     result = PATHS[path](mcp, {}).get_json()["result"]
     assert result["isError"] is False
-    assert result["structuredContent"]["task_id"] == "Bearer ***"
+    assert result["structuredContent"]["came"] == "Bearer ***"

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from scenext_service import definitions, metrics, sandbox
-from scenext_service.config import Config, from_env
-from scenext_service.credentials import PLACEHOLDER, key_for
+from scenext_service.config import PLACEHOLDER, Config, from_env
+from scenext_service.credentials import key_for
 from scenext_service.failures import KeyMissing
 from scenext_service.mcp import Caller
 from scenext_service.mcp.eras import SUPPORTED_VERSIONS

@@ -359,7 +359,7 @@ def test_every_argument_gets_a_result_and_every_failure_is_told_in_two_languages
 @given(st.binary(max_size=60) | st.text(max_size=30).map(str.encode), versions)
 @example(b"\xef\xbb\xbf{}", None)
 @example(b'{"jsonrpc":"2.0","id":1e999,"method":"ping"}', None)
-@example(b"[" * 100_000, None)
+@example(b"[" * 10_000, None)
 @example(b'{"jsonrpc":"2.0","id":' + b"9" * 5000 + b',"method":"ping"}', None)
 def test_every_body_is_answered_even_if_it_is_no_json(service: Service, body: bytes, version: str | None) -> None:
     """Spec: JSON-RPC 2.0, section 5.1: -32700, with the id null."""

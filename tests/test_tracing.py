@@ -87,6 +87,31 @@ def test_the_trace_context_is_logged_and_sent_on(
     assert f"trace_id={TRACE} " in log_lines[0]
 
 
+BEHIND = ["-more", "-\x00", "-\r", "-\rX", "-\r ", "-\n", "-\x1b[2J", "-é", "-\u4f60", "-" + "x" * 60_000]
+
+
+@pytest.mark.parametrize("behind", BEHIND, ids=[ascii(text[:9]) for text in BEHIND])
+def test_of_a_later_trace_context_the_known_characters_are_sent_on(
+    mcp: Mcp, upstream: Recorder, log_lines: list[str], behind: str
+) -> None:
+    """Spec: W3C Trace Context, section 3.2.3 and 4: a later version is read by its first 55 characters."""
+    meta = {**META, "traceparent": f"cc{TRACEPARENT[2:]}{behind}"}
+    response = mcp.modern("tools/call", {**QUERY, "_meta": meta}, AUTHORIZED)
+    assert response.get_json()["result"]["isError"] is False
+    assert [sent["traceparent"] for sent in upstream.headers] == [TRACEPARENT]
+    assert f"trace_id={TRACE} " in log_lines[0]
+    assert len(log_lines) == 1
+
+
+@pytest.mark.parametrize(
+    "given", [f"cc{TRACEPARENT[2:]}x", f"{TRACEPARENT}-", f"ff{TRACEPARENT[2:]}", TRACEPARENT[:54]]
+)
+def test_what_is_no_trace_context_is_not_sent_on(mcp: Mcp, upstream: Recorder, given: str) -> None:
+    """Spec: W3C Trace Context, section 3.2.2: no version ff, nothing more in version 00."""
+    mcp.modern("tools/call", {**QUERY, "_meta": {**META, "traceparent": given}}, AUTHORIZED)
+    assert ["traceparent" in sent for sent in upstream.headers] == [False]
+
+
 def test_without_a_trace_context_none_is_sent(mcp: Mcp, upstream: Recorder) -> None:
     """Ours: this service is no tracer of its own."""
     mcp.modern("tools/call", QUERY, AUTHORIZED)

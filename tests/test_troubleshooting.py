@@ -60,6 +60,7 @@ def texts_of_the_endpoint(mcp: Mcp) -> list[Said]:
         mcp.post(b" " * (Config().max_body + 1)),
         client.post("/mcp", content_type="application/json", environ_overrides=broken),
         mcp.post(b""),
+        mcp.post(b"[" * 20_001),
         mcp.post(1),
         mcp.legacy("tools/list", headers=modern),
         mcp.post(list_tools, modern),

@@ -144,6 +144,59 @@ def _echoing(status: int) -> Behaviour:
     return behave
 
 
+def own(request: Request, size: int = 0) -> bytes:
+    """Write the answer to one request: whose it is, and about which job; padded to `size` bytes in all."""
+    data = {"task_id": request.target.rpartition("/")[2], "of": request.headers["authorization"][-8:], "pad": ""}
+    plain = answer(200, orjson.dumps({"status": "success", "data": data}))
+    if not size:
+        return plain
+    data["pad"] = "x" * (size - len(plain) - 2)  # two more digits in the length
+    return answer(200, orjson.dumps({"status": "success", "data": data}))
+
+
+def _own(before: bytes = b"", between: float = 0, after: float | None = None, size: int = 0) -> Behaviour:
+    """Answer a request of its own, with something before it, or once more after it: in seconds; 0 is in one piece."""
+
+    def behave(exchange: Exchange) -> bool:
+        written = own(exchange.request, size)
+        if before and between:
+            exchange.send(before)
+            exchange.hung_up(between)
+        elif before:
+            written = before + written
+        if after == 0:
+            written *= 2
+        exchange.send(written)
+        if after:
+            exchange.hung_up(after)
+            exchange.send(written)
+        return True
+
+    return behave
+
+
+def informational(status: int) -> bytes:
+    """Write an informational response, as a content delivery network sends it before the answer."""
+    return b"HTTP/1.1 %d Early\r\nLink: </style.css>; rel=preload\r\n\r\n" % status
+
+
+# What makes a client take one request's answer for another's.
+SHIFTS: Mapping[str, Behaviour] = {
+    "after-102": _own(informational(102), 0.02),
+    "after-103": _own(informational(103), 0.02),
+    "after-103-at-once": _own(informational(103)),
+    "after-104-to-199": _own(informational(104) + informational(199), 0.02),
+    "after-101": _own(informational(101), 0.02),
+    "body-of-204": _own(b"HTTP/1.1 204 No Content\r\n\r\n", 0.02),
+    "body-of-204-with-length": _own(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", 0.02),
+    "body-of-304": _own(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n", 0.02),
+    "twice-at-once": _own(after=0),
+    "twice-8192": _own(after=0, size=8192),  # http.client reads so much at a time; TLS keeps the rest
+    "twice-after-1-ms": _own(after=0.001),
+    "twice-after-20-ms": _own(after=0.02),
+    "two-framings": _own(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: gzip\r\n\r\n{}", 0.02),
+}
+
 _BOMB = gzip.compress(bytes(64 * MIB))
 _HEAD = answer(200, GOOD).removesuffix(GOOD)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -173,11 +226,13 @@ ANSWERS: Mapping[str, bytes] = {
     "limited": answer(429, b'{"status": "error", "message": "Slow down"}', "Retry-After: 7"),
     "too-many-headers": answer(200, GOOD, *(f"X-{n}: y" for n in range(200))),
     "too-long-header": answer(200, GOOD, f"X-Long: {'y' * 70_000}"),
+    "parts": answer(200, b'{"status": "success", "data": {"x": [' + b"[],[]," * 300_000 + b"[]]}}"),
     "two-lengths": answer(200, GOOD, "Content-Length: 1"),
 }
 
 # Everything else; the connection is closed unless the behaviour returns True.
 BEHAVIOURS: Mapping[str, Behaviour] = {
+    **SHIFTS,
     "until-close": _sending(b"HTTP/1.0 200 OK\r\n\r\n" + GOOD),
     "not-kept": _sending(answer(200, GOOD)),  # without `Connection: close`
     "echo": _echoing(200),
@@ -310,9 +365,15 @@ def _tunnel(exchange: Exchange) -> bool:
     if label == "refused":
         exchange.send(answer(407))
         return False
+    if label == "garbage":
+        exchange.send(b"220 mail.example ESMTP\r\n")
+        return False
     if label == "silent" or (label == "stalled" and exchange.hung_up(1.4)):
         return not exchange.hung_up()
     exchange.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    if label == "deaf":
+        exchange.upstream.let_go.wait(2)
+        return False
     if label in ("closed", "reset"):
         exchange.hung_up()  # no: this takes the greeting of TLS
         return _closing(exchange) if label == "closed" else _resetting(exchange)

@@ -42,7 +42,7 @@ _STATUS = {
 _DEFAULT_STATUS = {Era.LEGACY: 200, Era.MODERN: 400}
 
 _TRACEPARENT = re.compile(  # W3C Trace Context: no version ff, nothing more in version 00, no ids of zeros
-    r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
+    r"(?!ff|00.{54})[0-9a-f]{2}(-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(?:-.*)?", re.DOTALL
 )
 
 
@@ -148,11 +148,14 @@ def _check_version_header(headers: Headers) -> None:
 
 
 def _traceparent(meta: Any, headers: Headers) -> str | None:
-    """Return the trace context from `_meta.traceparent`, else from the header; None where neither has a valid one."""
+    """Return the trace context from `_meta.traceparent`, else from the header; None where neither has a valid one.
+
+    Of a later version it is what version 00 defines, as version 00: a caller can put anything behind that.
+    """
     given = meta.get("traceparent") if isinstance(meta, dict) else None
     for value in (given, headers.traceparent):
-        if isinstance(value, str) and _TRACEPARENT.fullmatch(value):
-            return value
+        if isinstance(value, str) and (match := _TRACEPARENT.fullmatch(value)):
+            return f"00{match[1]}"
     return None
 
 
