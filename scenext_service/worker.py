@@ -6,42 +6,36 @@ and repeats what came in that page and in a log line: a header that a client spe
 A connection that is to be closed is closed in the thread that accepts all others, which waits up to two seconds for the
 client to close first. One such client a second, and nobody is served.
 
-A worker that is awake accepts all connections that come at once, while the others are still waking up. They stay with
-it, and one of two cores has nothing to do.
-
-At the end it gives connections on which nothing was ever said the whole `graceful_timeout`.
+It waits for clients that are slow as long as they like (connections.py), and takes connections in a way of its own
+(accepting.py).
 
 And it spends a quarter of its time on what it need not do: a Future for each request, settings, which do not change in
 a worker, looked up by a function call each, and bodies drained that have been read (benchmarks/run.py).
 
-Source: gunicorn 27.0.1, `workers/base.py` `Worker.handle_error`, `workers/gthread.py` `accept`, `enqueue_req`,
-`finish_request`, `_keepalive_after` and `run`, `config.py` `Config.__getattr__`; RFC 9112, section 9.6 (how to close).
+Source: gunicorn 27.0.1, `workers/base.py` `Worker.handle_error`, `workers/gthread.py` `enqueue_req`, `finish_request`,
+`handle_request` and `_keepalive_after`, `config.py` `Config.__getattr__`.
 """
 
 import contextlib
+import errno
 import logging
-import socket
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from gunicorn.http import errors
 from gunicorn.util import write_nonblock
-from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
+from .accepting import AcceptingWorker
+from .connections import RequestTimeout, abandon, part
 from .threads import Threads
 
 log = logging.getLogger(__name__)
-
-STAND_BACK = 0.00005  # seconds for each connection that a worker has, before it takes another
-LONGEST_STAND_BACK = 0.001  # seconds
-
-LINGER = 2.0  # seconds in which a client may read its last answer and close
 
 # The first that fits; whatever is not named here is a bad request.
 STATUS: Mapping[type[Exception], tuple[int, str]] = {
     errors.ForbiddenProxyRequest: (403, "Forbidden"),
     errors.ConfigurationProblem: (404, "Not Found"),  # a path outside the prefix that SCRIPT_NAME names
+    RequestTimeout: (408, "Request Timeout"),
     errors.LimitRequestLine: (414, "URI Too Long"),
     errors.ExpectationFailed: (417, "Expectation Failed"),
     errors.LimitRequestHeaders: (431, "Request Header Fields Too Large"),
@@ -49,7 +43,7 @@ STATUS: Mapping[type[Exception], tuple[int, str]] = {
 _BAD_REQUEST = (400, "Bad Request")
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+class Worker(AcceptingWorker):
     """gunicorn's `gthread`, which refuses in JSON and waits for clients where it holds up nobody else."""
 
     def init_process(self) -> None:
@@ -75,18 +69,27 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def _finish(self, conn: Any, kept: Any) -> None:
         self.method_queue.defer(self.finish_request, conn, _Served(kept))
 
-    def accept(self, listener: Any) -> None:
-        """Accept a connection. The more of them a worker has, the longer it leaves a new one to the other workers."""
-        if self.cfg.workers > 1:
-            time.sleep(min(self.nr_conns * STAND_BACK, LONGEST_STAND_BACK))
-        super().accept(listener)
-
     def handle(self, conn: Any) -> Any:
         """Serve a connection's next request; return what gunicorn returns, false where the connection ends."""
+        conn.begin()
         kept = super().handle(conn)
         if not kept:
-            _part(conn.sock)
+            part(conn.sock)
         return kept
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer a request whose headers are there."""
+        conn.parser.unreader.failure = TimeoutError  # the application answers what becomes of the body
+        try:
+            return super().handle_request(req, conn)
+        except TimeoutError:
+            abandon(conn.sock)
+            raise BrokenPipeError(errno.EPIPE, "the client does not read") from None
+
+    def handle_h2c_upgrade(self, conn: Any, req: Any, settings: Any) -> Any:
+        """Go on in HTTP/2, which gunicorn does not offer unless it is told to."""
+        conn.unlimit()
+        return super().handle_h2c_upgrade(conn, req, settings)
 
     def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
         """Tell whether a connection can have a next request, and let go of the one it had."""
@@ -97,14 +100,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             return False
         conn.parser.mesg = None  # else the next request looks once more
         return True
-
-    def murder_pending(self) -> None:
-        """Close the silent connections whose time is over; at the end, they have as long as idle ones."""
-        if not self.alive:
-            end = time.monotonic() + STOP_KEEPALIVE_LINGER
-            for conn in self.pending_conns:
-                conn.timeout = min(conn.timeout, end)
-        super().murder_pending()
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer what gunicorn could not hand to the application: `{"error": "bad_request"}`."""
@@ -137,16 +132,3 @@ def _refuse(client: Any, status: int, reason: str) -> None:
     head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     with contextlib.suppress(OSError):  # the client left, or does not read
         write_nonblock(client, f"{head}Connection: close\r\n\r\n".encode() + body)
-
-
-def _part(sock: Any) -> None:
-    """End our side of a connection, then read until the client ends its own: unread bytes would cost it the answer."""
-    end = time.monotonic() + LINGER
-    with contextlib.suppress(OSError):  # TimeoutError is one
-        sock.shutdown(socket.SHUT_WR)
-        while (left := end - time.monotonic()) > 0:
-            sock.settimeout(left)
-            if not sock.recv(65536):
-                break
-    with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)  # so that gunicorn, which closes it, has nothing to wait for

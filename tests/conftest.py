@@ -1,17 +1,25 @@
-"""Fixtures that every test module shares: the application in the sandbox, and its MCP messages."""
+"""Fixtures that every test module shares: the application in the sandbox, its MCP messages, and a worker."""
 
 import logging
+import os
+import socket
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from gunicorn.config import Config as GunicornConfig
+from gunicorn.glogging import Logger
 from werkzeug.test import TestResponse
 
 from scenext_service import create_app, logs
 from scenext_service.config import Config
+from scenext_service.connections import Connection
 from scenext_service.sandbox import Sandbox
+from scenext_service.worker import Worker
 
 NOW = 1_795_000_000.0  # the sandbox's clock: 2026-11-18
 KEY = "sentinel-key-4f9a1c7e2b"
@@ -101,3 +109,25 @@ def log_lines(app: Flask) -> Iterator[list[str]]:
     logging.getLogger(logs.ROOT).addHandler(handler)
     yield handler.lines
     logging.getLogger(logs.ROOT).removeHandler(handler)
+
+
+@pytest.fixture
+def worker(app: Flask) -> Iterator[Worker]:
+    """Make a worker of this process, which serves `app` on the connections that a test hands it."""
+    settings = GunicornConfig()
+    made = Worker(0, os.getpid(), [], SimpleNamespace(wsgi=lambda: app), 30, settings, Logger(settings))
+    made.load_wsgi()
+    yield made
+    made.tmp.close()
+    made.method_queue.close()
+
+
+@contextmanager
+def connected(worker: Worker, seconds: float = 20) -> Iterator[tuple[socket.socket, Connection]]:
+    """Yield the client's end of a connection, and the server's as a worker has it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname(), timeout=seconds)
+        theirs, client = listener.accept()
+    conn = Connection(worker.cfg, theirs, client, theirs.getsockname())
+    with ours, closing(conn):
+        yield ours, conn

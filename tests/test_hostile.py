@@ -7,9 +7,7 @@ Scenext once where the request was sound, else not at all.
 import gzip
 import io
 import json
-import os
 import re
-import selectors
 import socket
 import ssl
 import struct
@@ -19,17 +17,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
-from gunicorn.config import Config as GunicornConfig
-from gunicorn.glogging import Logger
 from gunicorn.http import errors
-from gunicorn.workers.gthread import TConn
 
-from scenext_service import worker as worker_module
+from scenext_service import connections
+from scenext_service.connections import RequestTimeout
 from scenext_service.worker import Worker
 
-from .conftest import KEY
+from .conftest import KEY, connected
 from .server import Server, running
 from .upstream import MIB, Upstream
 
@@ -382,7 +377,7 @@ BROKEN_AFTERWARDS = [
 def test_a_refused_request_whose_body_is_broken_too_is_answered_once(
     server: Server, upstream: Upstream, reason: str, framing: str, body: bytes, status: int
 ) -> None:
-    """Ours: gunicorn finds the body broken after the answer; a second one would pass for the next request's."""
+    """Ours: gunicorn would find it broken after the answer; a second one would pass for the next request's."""
     before = len(upstream.requests)
     answers = parsed(talk(server, framed(reason, framing, body=body) + gen()))
     assert [answer.status for answer in answers] == [status]
@@ -582,26 +577,6 @@ def test_nothing_that_was_sent_gets_into_the_log(server: Server) -> None:
     assert [line for line in printed.split("\n")[:-1] if not LINE.fullmatch(line) or not line.isprintable()] == []
 
 
-@pytest.fixture
-def worker(app: Flask) -> Iterator[Worker]:
-    """Make a worker of this process, which serves `app` on the connections that a test hands it."""
-    settings = GunicornConfig()
-    made = Worker(0, os.getpid(), [], None, 30, settings, Logger(settings))
-    made.wsgi = app
-    yield made
-    made.tmp.close()
-    made.method_queue.close()
-
-
-@contextmanager
-def connected(worker: Worker) -> Iterator[tuple[socket.socket, TConn]]:
-    """Yield the client's end of a connection, and the server's as gunicorn has it."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ours.settimeout(TIMEOUT)
-        yield ours, TConn(worker.cfg, theirs, ("127.0.0.1", 1), ("127.0.0.1", 2))
-
-
 @pytest.mark.parametrize(
     ("failure", "status", "error"),
     [
@@ -612,6 +587,7 @@ def connected(worker: Worker) -> Iterator[tuple[socket.socket, TConn]]:
         pytest.param(ssl.SSLError(1, KEY), 400, "bad_request", id="TLS"),
         pytest.param(errors.ForbiddenProxyRequest(KEY), 403, "forbidden", id="untrusted-proxy"),
         pytest.param(errors.ConfigurationProblem(KEY), 404, "not_found", id="outside-SCRIPT_NAME"),
+        pytest.param(RequestTimeout(), 408, "request_timeout", id="late"),
         pytest.param(errors.LimitRequestLine(9, 8), 414, "uri_too_long", id="long-line"),
         pytest.param(errors.ExpectationFailed(KEY), 417, "expectation_failed", id="expectation"),
         pytest.param(errors.LimitRequestHeaders(KEY), 431, "request_header_fields_too_large", id="headers"),
@@ -639,7 +615,7 @@ def test_a_prefix_that_a_request_lacks_is_not_found(worker: Worker) -> None:
 
 
 def test_a_request_that_has_been_answered_is_not_answered_again(worker: Worker, log_lines: list[str]) -> None:
-    """Ours: only then does gunicorn read what is left of its body, and finds it broken."""
+    """Ours: an application that lets such a failure through may have begun to answer."""
     with connected(worker) as (client, conn):
         worker.handle_error(object(), conn.sock, conn.client, errors.InvalidChunkSize(KEY))
         conn.sock.close()
@@ -701,51 +677,10 @@ def test_a_client_that_does_not_close_is_waited_for_only_so_long(
     worker: Worker, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     """Ours: and after that gunicorn, which closes the connection, has nothing left to wait for."""
-    monkeypatch.setattr(worker_module, "LINGER", seconds)
+    monkeypatch.setattr(connections, "LINGER", seconds)
     with connected(worker) as (client, conn):
         client.sendall(b"nonsense\r\n\r\n")
         assert worker.handle(conn) is False
         conn.sock.settimeout(TIMEOUT)
         assert conn.sock.recv(1) == b""
         assert parsed(read(client)) == [Answer(400, {"error": "bad_request"})]
-
-
-@pytest.mark.parametrize(
-    ("workers", "connections", "slept"),
-    [
-        pytest.param(2, 0, [0.0], id="none-yet"),
-        pytest.param(2, 4, [4 * worker_module.STAND_BACK], id="some"),
-        pytest.param(2, 900, [worker_module.LONGEST_STAND_BACK], id="many"),
-        pytest.param(1, 900, [], id="no-other-worker"),
-    ],
-)
-def test_a_worker_leaves_new_connections_to_those_that_have_fewer(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch, workers: int, connections: int, slept: list[float]
-) -> None:
-    """Ours: 16 connections that came at once all stayed with one of two workers, in half of the trials."""
-    times: list[float] = []
-    monkeypatch.setattr(time, "sleep", times.append)
-    worker.cfg.set("workers", workers)
-    worker.nr_conns = connections
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setblocking(False)
-        worker.accept(listener)  # another worker took what was there
-    assert (times, worker.nr_conns) == (slept, connections)
-
-
-@pytest.mark.parametrize(
-    ("alive", "seconds"), [pytest.param(True, 25, id="running"), pytest.param(False, 2, id="ending")]
-)
-def test_silent_connections_have_as_long_as_idle_ones_at_the_end(worker: Worker, alive: bool, seconds: float) -> None:
-    """Ours: gunicorn would give them the whole `graceful_timeout`."""
-    worker.alive = alive
-    with connected(worker) as (_, silent), connected(worker) as (client, late):
-        late.timeout, silent.timeout = time.monotonic() - 1, time.monotonic() + 25
-        worker.pending_conns.extend([late, silent])
-        worker.nr_conns = 2
-        worker.poller = selectors.DefaultSelector()
-        worker.murder_pending()
-        worker.poller.close()
-        assert (list(worker.pending_conns), worker.nr_conns) == ([silent], 1)
-        assert seconds - 1 < silent.timeout - time.monotonic() <= seconds
-        assert client.recv(1) == b""

@@ -297,6 +297,14 @@ def test_a_body_that_breaks_off_is_a_parse_error(client: FlaskClient, log_lines:
     assert str(failure) == "" or str(failure) not in log_lines[0]  # it may repeat what was sent
 
 
+def test_a_body_that_is_late_is_a_timeout(client: FlaskClient, log_lines: list[str]) -> None:
+    """Spec: RFC 9110, section 15.5.9. Ours: a server with limits for its clients raises TimeoutError."""
+    overrides = {"CONTENT_LENGTH": "40", "wsgi.input": Failing(TimeoutError()), "wsgi.input_terminated": True}
+    response = client.post("/mcp", headers=JSON, environ_overrides=overrides)
+    assert outcome(response) == (408, refusal("Request Timeout: the body did not come to its end in time"))
+    assert " reason=TimeoutError" in log_lines[0]
+
+
 @pytest.mark.parametrize("length", ["40", "100"])
 def test_a_body_shorter_than_announced_is_refused(client: FlaskClient, length: str) -> None:
     """Spec: RFC 9112, section 8: an incomplete message is not used."""

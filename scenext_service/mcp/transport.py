@@ -31,6 +31,9 @@ PATHS = ("/mcp", "/mcp/")  # both, without a redirect: clients lose their Author
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+_UNREADABLE = (400, "Parse error: the body could not be read to its end", PARSE_ERROR)
+_LATE = (408, "Request Timeout: the body did not come to its end in time", INVALID_REQUEST)
+
 _ALLOW = "POST, OPTIONS"
 _CORS = {
     "Access-Control-Allow-Methods": _ALLOW,
@@ -113,7 +116,7 @@ def _check_headers(environ: dict[str, Any], origin_allowed: bool) -> None:
 
 
 def _body(environ: dict[str, Any], limit: int, request_id: str) -> bytes:
-    """Read the request's body. Raises _Refused where it is too large, cut short or wrongly chunked."""
+    """Read the request's body. Raises _Refused where it is too large, cut short, wrongly chunked or late."""
     announced = get_content_length(environ)
     if announced is not None and announced > limit:
         raise _too_large(limit)
@@ -128,21 +131,17 @@ def _body(environ: dict[str, Any], limit: int, request_id: str) -> bytes:
         # Each WSGI server has exceptions of its own for a body that does not arrive as announced; their messages and
         # traces repeat parts of it.
         log.info("unreadable body", extra={"fields": {"request_id": request_id, "reason": type(failure).__name__}})
-        raise _unreadable() from None
+        raise _Refused(*(_LATE if isinstance(failure, TimeoutError) else _UNREADABLE)) from None
     if len(body) > limit:
         raise _too_large(limit)
     # gunicorn hands over what came of a body that was cut, and that may be a whole message: RFC 9112, section 8.
     if announced is not None and len(body) < announced:
-        raise _unreadable()
+        raise _Refused(*_UNREADABLE)
     return body
 
 
 def _too_large(limit: int) -> _Refused:
     return _Refused(413, f"Content Too Large: the limit is {limit} bytes")
-
-
-def _unreadable() -> _Refused:
-    return _Refused(400, "Parse error: the body could not be read to its end", PARSE_ERROR)
 
 
 def _mcp_headers(environ: dict[str, Any]) -> Headers:
