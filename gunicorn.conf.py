@@ -7,6 +7,7 @@ import gc
 import os
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 
 # Waiting for Scenext takes a thread and almost nothing else; idle threads cost next to nothing. A kept connection stays
 # with the worker that accepted it, and of 200 that come one by one, one worker may accept 170: hence more than 200.
-# The class is gunicorn's gthread, except for how it shares connections, hands them to threads, refuses what is no
-# request, and closes.
+# The class is gunicorn's gthread, except for how it takes and shares connections, hands them to threads, limits their
+# time, refuses what is no request, and closes.
 worker_class = "scenext_service.worker.Worker"
 threads = 256
 
@@ -32,8 +33,23 @@ _allowed = resource.getrlimit(resource.RLIMIT_NPROC)[0]
 if _allowed != resource.RLIM_INFINITY:
     threads = max(5, min(threads, (_allowed - 16) // workers))
 
-# Calls of Scenext are capped below the threads, so that there is always a thread for everything else, slow uploads and
-# new connections on which nothing is said yet included: gunicorn gives each of those a thread for up to 5 s.
+# Each connection takes a descriptor, and a worker that has none left answers nobody new. The soft limit is 1024 on most
+# systems, for programs that use select(); the hard one is what the operator decided.
+_descriptors, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
+if _descriptors != _most:
+    with suppress(OSError, ValueError):  # macOS has no hard limit, and refuses to take that for the soft one
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
+        _descriptors = _most
+
+# They cannot run out: a thread may need its connection, one to Scenext and a file while it opens that; what is left is
+# for connections that wait, on which nothing is said yet or which are kept. An eighth, or 64, is for everything else.
+worker_connections = 4000
+if _descriptors != resource.RLIM_INFINITY:
+    threads = max(5, min(threads, _descriptors // 4))
+    worker_connections = min(worker_connections, _descriptors - 2 * threads - min(64, _descriptors // 8))
+
+# Calls of Scenext are capped below the threads, so that there is always a thread for everything else, slow uploads
+# included: a request of which the first byte is there has a thread until the last is, 60 s at most.
 raw_env = [] if os.environ.get("SCENEXT_UPSTREAM_SLOTS", "").strip() else [f"SCENEXT_UPSTREAM_SLOTS={threads * 4 // 5}"]
 
 # Loads the application once, before the fork: quicker starts, shared memory, and a bad configuration ends the start.

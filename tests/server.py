@@ -54,8 +54,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(directory: Path, environ: Mapping[str, str] | None = None, app: str = "wsgi:app") -> Iterator[Server]:
-    """Run gunicorn as the Procfile does, on loopback, with its output in `directory`; end it, by force if need be."""
+def running(
+    directory: Path, environ: Mapping[str, str] | None = None, app: str = "wsgi:app", ulimit: str = ""
+) -> Iterator[Server]:
+    """Run gunicorn as the Procfile does, on loopback, with its output in `directory`; end it, by force if need be.
+
+    `ulimit` is what the shell's command of that name sets before.
+    """
     port = free_port()
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)},
@@ -64,7 +69,8 @@ def running(directory: Path, environ: Mapping[str, str] | None = None, app: str 
         **(environ or {}),
     }
     with (directory / "gunicorn.log").open("w+b") as output:
-        command = [sys.executable, "-m", "gunicorn", app]
+        shell = ["bash", "-c", f'ulimit {ulimit} && exec "$@"', "bash"] if ulimit else []
+        command = [*shell, sys.executable, "-m", "gunicorn", app]
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
         server = Server(process, port, output)
         try:

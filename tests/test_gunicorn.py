@@ -219,9 +219,47 @@ def test_threads_stay_below_what_the_platform_allows_and_slots_below_the_threads
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(resource, "getrlimit", lambda of: (allowed, allowed))
+    limits = {resource.RLIMIT_NPROC: (allowed, allowed), resource.RLIMIT_NOFILE: (20_000, 20_000)}
+    monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
     settings = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
     assert (settings["threads"], settings["raw_env"]) == (threads, raw_env)
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "threads", "connections"),
+    [
+        pytest.param(1_024, 1_048_576, 256, 4_000, id="a container"),
+        pytest.param(1_024, 4_096, 256, 3_520, id="an older Debian"),
+        pytest.param(4_096, 4_096, 256, 3_520, id="the same, raised already"),
+        pytest.param(1_024, 1_024, 256, 448, id="1024 for good"),
+        pytest.param(256, 256, 64, 96, id="256 for good"),
+        pytest.param(64, 64, 16, 24, id="64 for good"),
+        pytest.param(resource.RLIM_INFINITY, resource.RLIM_INFINITY, 256, 4_000, id="no limit"),
+        pytest.param(256, resource.RLIM_INFINITY, 64, 96, id="macOS"),
+    ],
+)
+def test_threads_and_connections_stay_below_the_descriptors(
+    soft: int, hard: int, threads: int, connections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours: a thread may need three, an idle connection one; gunicorn keeps none where there are no more than threads.
+
+    macOS says that there is no hard limit, and refuses to make that the soft one.
+    """
+
+    def setrlimit(of: int, limits: tuple[int, int]) -> None:
+        if limits[0] == resource.RLIM_INFINITY:
+            raise ValueError("current limit exceeds maximum limit")
+        found[of] = limits
+
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    found = {resource.RLIMIT_NPROC: unlimited, resource.RLIMIT_NOFILE: (soft, hard)}
+    monkeypatch.setattr(resource, "getrlimit", found.__getitem__)
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    monkeypatch.delenv("SCENEXT_UPSTREAM_SLOTS", raising=False)
+    settings = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+    assert (settings["threads"], settings["worker_connections"]) == (threads, connections)
+    assert settings["raw_env"] == [f"SCENEXT_UPSTREAM_SLOTS={threads * 4 // 5}"]
+    assert found[resource.RLIMIT_NOFILE] == ((soft, hard) if hard == resource.RLIM_INFINITY else (hard, hard))
 
 
 def test_the_procfile_starts_what_these_tests_start() -> None:
