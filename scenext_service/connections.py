@@ -6,8 +6,8 @@ read its answer. Each costs a thread, and whoever opens as many connections as t
 The kernel keeps the time (SO_RCVTIMEO, SO_SNDTIMEO), which costs no system call for a request; Python's own timeouts
 cost one for each read and write. gunicorn's own TLS has Python's, but none for its handshake; its HTTP/2 has none.
 
-Source: gunicorn 27.0.1, `workers/gthread.py` `TConn`, `http/unreader.py` `SocketUnreader`; socket(7); RFC
-9112, section 9.6 (how to close).
+Source: gunicorn 27.0.1, `workers/gthread.py` `TConn`, `http/unreader.py` `SocketUnreader`, `http/body.py`,
+`http/parser.py` `finish_body`; socket(7); RFC 9112, sections 9.3 and 9.6 (what must be read, how to close).
 """
 
 import contextlib
@@ -23,6 +23,9 @@ from gunicorn.workers.gthread import TConn
 REQUEST = 60.0  # seconds from the first byte of a request to its last
 WRITE = 30.0  # seconds in which an answer must get on, if only by a byte
 TICK = 1.0  # seconds after which a read or a write that waits looks at the time
+
+DRAINED = 48 * 1024  # bytes of a refused body that are read, so that its connection can be kept
+DRAIN = 1.0  # seconds that they may take
 
 LINGER = 2.0  # seconds in which a client may read its last answer and close
 
@@ -118,6 +121,26 @@ class _Socket(socket.socket):
         sent = self.send(data, flags)
         while sent < len(data):
             sent += self.send(memoryview(data)[sent:], flags)
+
+
+def read_to_its_end(request: Any) -> bool:
+    """Tell whether a request's body is read to its end; where little is left, read that first."""
+    unreader, body = getattr(request, "unreader", None), request.body
+    if not isinstance(unreader, Unreader) or _ended(body):  # HTTP/2 ends its bodies in a way of its own
+        return True
+    if body.failed or getattr(body.reader, "length", 0) > DRAINED or request.should_close():
+        return False
+    unreader.end = min(unreader.end, time.monotonic() + DRAIN)
+    left = DRAINED
+    with contextlib.suppress(Exception):  # it is broken, or late
+        while left > 0 and (data := body.read(min(left, 8192))):
+            left -= len(data)
+    return _ended(body)
+
+
+def _ended(body: Any) -> bool:
+    # A body with a length counts what is left of it; a chunked one lets its parser go at its end.
+    return not (body.failed or getattr(body.reader, "length", 0) or getattr(body.reader, "parser", None))
 
 
 def part(sock: Any) -> None:

@@ -1,10 +1,13 @@
-"""gunicorn's threaded worker, but for five things.
+"""gunicorn's threaded worker, but for six things.
 
 Bytes that are no HTTP request never reach the application. gunicorn answers them with an HTML page, some with a 5xx,
 and repeats what came in that page and in a log line: a header that a client spelled wrong shows its key in both.
 
 A connection that is to be closed is closed in the thread that accepts all others, which waits up to two seconds for the
 client to close first. One such client a second, and nobody is served.
+
+It announces that a connection is kept, then looks at what the application left of the body, and may close. A proxy
+that took its word loses the next caller's request.
 
 It waits for clients that are slow as long as they like (connections.py), and takes connections in a way of its own
 (accepting.py).
@@ -26,7 +29,7 @@ from gunicorn.http import errors
 from gunicorn.util import write_nonblock
 
 from .accepting import AcceptingWorker
-from .connections import RequestTimeout, abandon, part
+from .connections import RequestTimeout, abandon, part, read_to_its_end
 from .threads import Threads
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,8 @@ _BAD_REQUEST = (400, "Bad Request")
 
 class Worker(AcceptingWorker):
     """gunicorn's `gthread`, which refuses in JSON and waits for clients where it holds up nobody else."""
+
+    wsgi: Any
 
     def init_process(self) -> None:
         """Serve until the end, with the settings as plain attributes."""
@@ -68,6 +73,19 @@ class Worker(AcceptingWorker):
 
     def _finish(self, conn: Any, kept: Any) -> None:
         self.method_queue.defer(self.finish_request, conn, _Served(kept))
+
+    def load_wsgi(self) -> None:
+        """Load the application, and stand between it and gunicorn."""
+        super().load_wsgi()
+        self._application = self.wsgi
+        self.wsgi = self._answer
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        answer: Iterable[bytes] = self._application(environ, start_response)
+        response = start_response.__self__
+        if not (response.must_close or read_to_its_end(response.req)):
+            response.force_close()
+        return answer
 
     def handle(self, conn: Any) -> Any:
         """Serve a connection's next request; return what gunicorn returns, false where the connection ends."""
@@ -93,13 +111,8 @@ class Worker(AcceptingWorker):
 
     def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
         """Tell whether a connection can have a next request, and let go of the one it had."""
-        body = conn.parser.mesg.body
-        # Looking for what the application left of a body takes three system calls, and it has left nothing.
-        read = keepalive and getattr(body.reader, "length", None) == 0 and not body.failed
-        if not read and not super()._keepalive_after(conn, keepalive):
-            return False
-        conn.parser.mesg = None  # else the next request looks once more
-        return True
+        conn.parser.mesg = None  # or the next request looks for what is left of this one's body
+        return keepalive
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer what gunicorn could not hand to the application: `{"error": "bad_request"}`."""

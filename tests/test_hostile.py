@@ -414,6 +414,51 @@ def test_a_connection_is_sound_after_a_refusal_or_it_is_closed(
     assert answers[-1].status != 200 or answers[-1].body == PONG
 
 
+LONG = 300_000  # bytes, more than are read of a body for the sake of its connection
+SHORT = 40_000
+BR = "Content-Encoding: br"
+UNREAD = [
+    pytest.param(post(bytes(size), *headers, line=f"{line} HTTP/1.1"), status, kept, id=f"{status}-{size}")
+    for size, kept in ((LONG, False), (SHORT, True), (1, True))
+    for status, line, headers in (
+        (415, "POST /mcp", [BR]),
+        (404, "POST /nothing", []),
+        (405, "PUT /mcp", []),
+        (405, "POST /healthz", []),
+        (403, "POST /mcp", ["Origin: https://elsewhere.example"]),
+    )
+] + [
+    pytest.param(post(TOO_LARGE), 413, False, id="413"),
+    pytest.param(framed(BR, CHUNKED, body=chunks(bytes(LONG))), 415, False, id="415-chunks"),
+    pytest.param(framed(BR, CHUNKED, body=chunks(bytes(9), b"x")), 415, True, id="415-short-chunks"),
+    pytest.param(framed(BR, CHUNKED, body=b"zz\r\n"), 415, False, id="415-broken-chunks"),
+    pytest.param(framed(BR, CHUNKED, body=b"9\r\n"), 415, False, id="415-chunks-that-do-not-come"),
+    pytest.param(framed(BR, "Content-Length: 9", body=b""), 415, False, id="415-that-does-not-come"),
+    pytest.param(post(bytes(LONG), CLOSE, BR), 415, False, id="415-closing"),
+    pytest.param(post(bytes(9), CLOSE, BR), 415, False, id="415-closing-short"),
+]
+
+
+@pytest.mark.parametrize(("raw", "status", "kept"), UNREAD)
+def test_what_a_refusal_says_of_its_connection_is_what_is_done(
+    server: Server, raw: bytes, status: int, kept: bool
+) -> None:
+    """Spec: RFC 9112, section 9.6. A proxy sends another caller's request on a connection that is said to be kept."""
+    with server.connect() as connection:
+        connection.sendall(raw)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += connection.recv(65536)
+        announced = re.search(rb"\r\nConnection: (\S+)\r\n", head)
+        assert head.startswith(b"HTTP/1.1 %d " % status)
+        assert announced
+        assert announced[1] == (b"keep-alive" if kept else b"close")
+        if kept:
+            connection.sendall(post(PING, CLOSE))
+        received = head + read(connection)
+    assert [answer.status for answer in parsed(received)] == [status, 200][: 1 + kept]
+
+
 def test_pipelined_requests_are_answered_in_order_up_to_the_first_that_is_none(
     server: Server, upstream: Upstream
 ) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -228,3 +229,4 @@ def test_a_connection_that_begins_in_http_2_is_left_to_gunicorn(
     with connected(worker) as (_, conn):
         conn.init()
         assert conn.parser is None
+    assert connections.read_to_its_end(SimpleNamespace(body=object()))

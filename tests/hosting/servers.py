@@ -11,6 +11,7 @@ from tests.upstream import CERTIFICATE, Upstream
 from .conversation import Talk
 from .hosts import Address, Host
 from .nginx import nginx
+from .refusals import beside_refused_bodies
 from .site import Site, ports, wait_until_healthy
 
 PAGE = "server.md"
@@ -30,6 +31,11 @@ def behind_nginx(site: Site) -> Iterator[Address]:
     with site.running(command, f"gunicorn-{at.app}", bind) as log, nginx(site, server, at):
         wait_until_healthy(at.front, "", log)
         yield Address(at.front, ("", "/scenext"))
+
+
+def refused_bodies(site: Site, address: Address) -> str:
+    """Tell that the connections which nginx keeps are sound."""
+    return beside_refused_bodies(address.port)
 
 
 @contextmanager
@@ -115,7 +121,7 @@ def waitress(site: Site) -> Iterator[Address]:
 
 
 HOSTS = (
-    Host("gunicorn behind nginx, at the root and under a sub-path", PAGE, behind_nginx),
+    Host("gunicorn behind nginx, at the root and under a sub-path", PAGE, behind_nginx, check=refused_bodies),
     Host("Elastic Beanstalk's way: the Procfile's command behind nginx", PLATFORMS, beanstalk),
     Host("gunicorn's gevent worker", PAGE, gevent, check=many_slow_calls),
     Host("waitress", PAGE, waitress),
