@@ -89,7 +89,8 @@ class Worker(AcceptingWorker):
 
     def handle(self, conn: Any) -> Any:
         """Serve a connection's next request; return what gunicorn returns, false where the connection ends."""
-        conn.begin()
+        if conn.initialized:
+            conn.parser.unreader.begin()
         kept = super().handle(conn)
         if not kept:
             part(conn.sock)

@@ -379,8 +379,7 @@ def test_silent_connections_do_not_hold_up_the_end_either(tmp_path: Path, say: S
     with running(tmp_path) as server, ExitStack() as opened:
         for _ in range(4):
             opened.enter_context(server.connect())
-        wait = time.monotonic() + 5.5  # seconds; for the first 5, gunicorn has a thread wait for the request
-        wait_until(lambda: time.monotonic() > wait)
+        wait_until(lambda: sum(len(held_by(worker, server)) for worker in workers(server)) == 4)
         status, seconds = server.stop()
     say(f"  ended after {seconds:.1f} s")
     assert status == 0

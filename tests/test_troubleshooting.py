@@ -43,6 +43,11 @@ class _Broken(io.RawIOBase):
         raise OSError("the connection broke")
 
 
+class _Late(io.RawIOBase):
+    def read(self, size: int = -1) -> bytes:
+        raise TimeoutError
+
+
 def texts_of_the_endpoint(mcp: Mcp) -> list[Said]:
     """Return what the endpoint answers to requests that are not right, each way once."""
     client = mcp.client
@@ -51,6 +56,7 @@ def texts_of_the_endpoint(mcp: Mcp) -> list[Said]:
     modern = {"MCP-Protocol-Version": "2026-07-28"}
     chunked = {"Transfer-Encoding": "chunked"}
     broken = {"wsgi.input": _Broken(), "CONTENT_LENGTH": "9"}
+    late = {"wsgi.input": _Late(), "CONTENT_LENGTH": "9", "wsgi.input_terminated": True}
     answers = [
         mcp.legacy("ping", headers={"Origin": "https://elsewhere.example"}),
         client.get("/mcp"),
@@ -59,6 +65,7 @@ def texts_of_the_endpoint(mcp: Mcp) -> list[Said]:
         client.post("/mcp", content_type="application/json", headers=chunked, environ_overrides={"CONTENT_LENGTH": ""}),
         mcp.post(b" " * (Config().max_body + 1)),
         client.post("/mcp", content_type="application/json", environ_overrides=broken),
+        client.post("/mcp", content_type="application/json", environ_overrides=late),
         mcp.post(b""),
         mcp.post(b"[" * 20_001),
         mcp.post(1),
