@@ -41,8 +41,8 @@ if _descriptors != _most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
         _descriptors = _most
 
-# They cannot run out: a thread may need its connection, one to Scenext and a file while it opens that; what is left is
-# for connections that wait, on which nothing is said yet or which are kept. An eighth, or 64, is for everything else.
+# They cannot run out: a thread may need its connection, one to Scenext, and one that is kept for another key; what is
+# left is for connections on which nothing is said yet, or which are kept. An eighth, or 64, is for everything else.
 worker_connections = 4000
 if _descriptors != resource.RLIM_INFINITY:
     threads = max(5, min(threads, _descriptors // 4))

@@ -24,9 +24,8 @@ PROMPT = 3.0  # seconds
 
 LIST = b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}'
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-QUERY = (
-    b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"query_video_status","arguments":{"task_id":"1"}}}'
-)
+CALL = {"name": "query_video_status", "arguments": {"task_id": "12345"}}
+QUERY = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": CALL})
 BLOB = "x" * 400_000  # twice in an answer, as text and as an object
 
 
