@@ -24,7 +24,7 @@ workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 # with the worker that accepted it, and of 200 that come one by one, one worker may accept 170: hence more than 200.
 # The class is gunicorn's gthread, except for how it takes and shares connections, hands them to threads, limits their
 # time, refuses what is no request, and closes.
-worker_class = "scenext_service.worker.Worker"
+worker_class = "scenext_service.serving.worker.Worker"
 threads = 256
 
 # Slots are counted from the threads, so those that the platform does not allow must not be counted on. Heroku's small

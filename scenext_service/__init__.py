@@ -9,11 +9,13 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import MapAdapter
 
 from . import config as configuration
-from . import definitions, health, logs, mcp, tools
+from . import mcp, tools
 from .config import Config
-from .metrics import Metrics
-from .sandbox import Sandbox
-from .scenext import Scenext
+from .scenext.client import Scenext
+from .scenext.sandbox import Sandbox
+from .serving import health, logs
+from .serving.metrics import Metrics
+from .tools import definitions
 from .version import VERSION
 
 __all__ = ["create_app"]

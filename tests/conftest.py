@@ -15,11 +15,12 @@ from gunicorn.config import Config as GunicornConfig
 from gunicorn.glogging import Logger
 from werkzeug.test import TestResponse
 
-from scenext_service import create_app, logs
+from scenext_service import create_app
 from scenext_service.config import Config
-from scenext_service.connections import Connection
-from scenext_service.sandbox import Sandbox
-from scenext_service.worker import Worker
+from scenext_service.scenext.sandbox import Sandbox
+from scenext_service.serving import logs
+from scenext_service.serving.connections import Connection
+from scenext_service.serving.worker import Worker
 
 NOW = 1_795_000_000.0  # the sandbox's clock: 2026-11-18
 KEY = "sentinel-key-4f9a1c7e2b"

@@ -23,9 +23,10 @@ import hypothesis
 import orjson
 from hypothesis import strategies as st
 
-from scenext_service import create_app, logs
+from scenext_service import create_app
 from scenext_service.config import Config
-from scenext_service.sandbox import Sandbox
+from scenext_service.scenext.sandbox import Sandbox
+from scenext_service.serving import logs
 
 from .conftest import KEY, NOW, Lines
 

@@ -15,8 +15,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from scenext_service import accepting
-from scenext_service.worker import Worker
+from scenext_service.serving import accepting
+from scenext_service.serving.worker import Worker
 
 from .conftest import KEY, connected
 from .server import Server, running, wait_until, workers

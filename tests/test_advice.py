@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from scenext_service import failures
-from scenext_service.advice import TEXTS, advise
+from scenext_service.scenext import failures
+from scenext_service.tools.failure_texts import TEXTS, advise
 
 MAYBE_CHARGED = "A job may have been started and charged all the same."
 MAYBE_CHARGED_ZH = "任务可能已经创建并扣费。"

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from scenext_service import answers, failures
+from scenext_service.scenext import failures
+from scenext_service.scenext import responses as answers
 
 NOT_JSON = "not JSON, or nested too deeply"
 UNKNOWN = {"积分": {"used": 10}, "list": [1, 2.5, None, True, "…"], "status": "ARCHIVED", "task_id": 12345}

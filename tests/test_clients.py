@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from scenext_service.advice import TEXTS
-from scenext_service.failures import KeyMissing
 from scenext_service.mcp.eras import SUPPORTED_VERSIONS
+from scenext_service.scenext.failures import KeyMissing
+from scenext_service.tools.failure_texts import TEXTS
 
 from . import pages
 from .clients.run import PAGE, TRANSLATION, chinese, clients, judge, put

@@ -3,9 +3,9 @@
 import pytest
 
 from scenext_service.config import Config
-from scenext_service.credentials import key_for
-from scenext_service.failures import KeyMissing, KeyUnusable, ScenextError
 from scenext_service.mcp import Caller
+from scenext_service.scenext.failures import KeyMissing, KeyUnusable, ScenextError
+from scenext_service.tools.credentials import key_for
 
 OWN, OTHER = "caller-key-0000000001", "caller-key-0000000002"
 SHARED, TOKEN = "operator-key-00000001", "operator-token-000001"

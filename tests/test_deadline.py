@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import requests
 
-from scenext_service import failures, names
 from scenext_service.config import Config
-from scenext_service.deadline import DeadlineAdapter
-from scenext_service.lean import Idle
-from scenext_service.scenext import Scenext
+from scenext_service.scenext import failures, names
+from scenext_service.scenext.adapter import Idle
+from scenext_service.scenext.client import Scenext
+from scenext_service.scenext.deadline import DeadlineAdapter
 from tests import upstream as misbehaving
 from tests.upstream import CERTIFICATE, GOOD, JOB, Upstream, deaf_port
 

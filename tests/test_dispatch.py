@@ -8,10 +8,10 @@ import orjson
 import pytest
 from werkzeug.test import TestResponse
 
-from scenext_service import logs
 from scenext_service.mcp import Caller, Registry, Server, Tool, ToolError, ToolResult
 from scenext_service.mcp.dispatch import Answer, Dispatcher
 from scenext_service.mcp.eras import Headers
+from scenext_service.serving import logs
 
 from .conftest import META, Lines, Mcp
 

@@ -20,9 +20,9 @@ import pytest
 from flask.testing import FlaskClient
 from gunicorn.http import errors
 
-from scenext_service import connections
-from scenext_service.connections import RequestTimeout
-from scenext_service.worker import Worker
+from scenext_service.serving import connections
+from scenext_service.serving.connections import RequestTimeout
+from scenext_service.serving.worker import Worker
 
 from .conftest import KEY, connected
 from .server import Server, running

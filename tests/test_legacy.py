@@ -7,10 +7,10 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from scenext_service.config import Config
-from scenext_service.definitions import INSTRUCTIONS, NO_QUESTION
 from scenext_service.mcp import Caller, Origins, Registry, Server, Tool, ToolResult, create_blueprint
-from scenext_service.scenext import Scenext
+from scenext_service.scenext.client import Scenext
 from scenext_service.tools import tools as tools_of
+from scenext_service.tools.definitions import INSTRUCTIONS, NO_QUESTION
 from scenext_service.version import VERSION
 
 from .conftest import KEY, Mcp

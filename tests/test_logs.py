@@ -14,9 +14,10 @@ from flask import Flask
 from requests.adapters import BaseAdapter, HTTPAdapter
 from werkzeug.test import TestResponse
 
-from scenext_service import create_app, logs
+from scenext_service import create_app
 from scenext_service.config import Config
-from scenext_service.sandbox import Sandbox
+from scenext_service.scenext.sandbox import Sandbox
+from scenext_service.serving import logs
 
 from .conftest import Lines, Mcp
 

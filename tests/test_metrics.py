@@ -16,8 +16,8 @@ from flask import Flask
 
 from scenext_service import create_app
 from scenext_service.config import Config, ConfigError
-from scenext_service.metrics import Metrics, remove
-from scenext_service.sandbox import Sandbox
+from scenext_service.scenext.sandbox import Sandbox
+from scenext_service.serving.metrics import Metrics, remove
 
 from .conftest import KEY, Mcp
 from .server import ROOT, running

@@ -6,9 +6,9 @@ import pytest
 from werkzeug.test import TestResponse
 
 from scenext_service.config import Config
-from scenext_service.definitions import INSTRUCTIONS, NO_QUESTION
-from scenext_service.scenext import Scenext
+from scenext_service.scenext.client import Scenext
 from scenext_service.tools import tools as tools_of
+from scenext_service.tools.definitions import INSTRUCTIONS, NO_QUESTION
 from scenext_service.version import VERSION
 
 from .conftest import CLIENT_CAPABILITIES, KEY, META, PROTOCOL_VERSION, Mcp

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
-from scenext_service import definitions, metrics, sandbox
 from scenext_service.config import PLACEHOLDER, Config, from_env
-from scenext_service.credentials import key_for
-from scenext_service.failures import KeyMissing
 from scenext_service.mcp import Caller
 from scenext_service.mcp.eras import SUPPORTED_VERSIONS
+from scenext_service.scenext import sandbox
+from scenext_service.scenext.failures import KeyMissing
+from scenext_service.serving import metrics
+from scenext_service.tools import definitions
+from scenext_service.tools.credentials import key_for
 
 from . import pages
 from .conftest import KEY, Mcp

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from scenext_service import connections
-from scenext_service.worker import Worker
+from scenext_service.serving import connections
+from scenext_service.serving.worker import Worker
 
 from .conftest import KEY, connected
 from .server import wait_until

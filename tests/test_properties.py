@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from scenext_service import create_app, logs
+from scenext_service import create_app
 from scenext_service.config import Config
-from scenext_service.sandbox import OUTCOMES, Sandbox
+from scenext_service.scenext.sandbox import OUTCOMES, Sandbox
+from scenext_service.serving import logs
 
 from . import fuzz
 from .conftest import CLIENT_CAPABILITIES, KEY, NOW, PROTOCOL_VERSION

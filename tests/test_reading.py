@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scenext_service import reading
+from scenext_service.tools import job_text as reading
 
 URL = "https://oss.scenext.example/1/video.mp4?Expires=1&Signature=a%2Bb%3D"
 VIDEO = f"Video / 视频: [Watch the video / 观看视频]({URL})"

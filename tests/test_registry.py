@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from scenext_service import logs
 from scenext_service.mcp import Caller, Registry, Tool, ToolError, ToolResult
 from scenext_service.mcp.jsonrpc import RpcError
 from scenext_service.mcp.registry import INTERNAL_FAILURE
+from scenext_service.serving import logs
 
 from .conftest import Lines
 

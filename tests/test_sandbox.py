@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from scenext_service.sandbox import DURATION, FRAMES, NO_CREDIT_KEY, OUTCOMES, REFUSED_KEY, SLOW, Sandbox
+from scenext_service.scenext.sandbox import DURATION, FRAMES, NO_CREDIT_KEY, OUTCOMES, REFUSED_KEY, SLOW, Sandbox
 
 from .conftest import KEY, NOW
 

@@ -11,10 +11,10 @@ import orjson
 import pytest
 from requests.utils import get_netrc_auth
 
-from scenext_service import failures
 from scenext_service.config import Config
-from scenext_service.sandbox import Sandbox
-from scenext_service.scenext import Scenext
+from scenext_service.scenext import failures
+from scenext_service.scenext.client import Scenext
+from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.version import VERSION
 from tests import upstream as misbehaving
 from tests.upstream import CERTIFICATE, GOOD, JOB, Request, Upstream, answer, closed_port

@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from scenext_service import accepting, connections
+from scenext_service.serving import accepting, connections
 
 from .conftest import KEY
 from .server import Server, running, wait_until

@@ -16,7 +16,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 
 from scenext_service import create_app
 from scenext_service.config import Config
-from scenext_service.sandbox import DURATION, OUTCOMES, Sandbox
+from scenext_service.scenext.sandbox import DURATION, OUTCOMES, Sandbox
 
 from .conftest import KEY, NOW, Mcp
 

@@ -10,10 +10,11 @@ import requests
 from flask import Flask
 from requests.adapters import BaseAdapter
 
-from scenext_service import create_app, logs
+from scenext_service import create_app
 from scenext_service.config import Config, ConfigError, from_env
 from scenext_service.mcp import Caller, Registry, Tool
-from scenext_service.sandbox import Sandbox
+from scenext_service.scenext.sandbox import Sandbox
+from scenext_service.serving import logs
 
 from .conftest import KEY, META, NOW, Mcp
 

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from scenext_service import create_app, definitions
-from scenext_service.advice import TEXTS
+from scenext_service import create_app
 from scenext_service.config import Config
 from scenext_service.mcp.registry import INTERNAL_FAILURE
+from scenext_service.tools import definitions
+from scenext_service.tools.failure_texts import TEXTS
 
 from . import pages
 from .conftest import META, Mcp

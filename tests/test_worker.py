@@ -9,7 +9,7 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.workers.gthread import ThreadWorker
 
-from scenext_service.worker import Worker
+from scenext_service.serving.worker import Worker
 
 TIMEOUT = 10.0  # seconds that a thread may take, generous for a machine that has other work
 

@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scenext_service.advice import TEXTS
-from scenext_service.failures import KeyMissing
+from scenext_service.scenext.failures import KeyMissing
+from scenext_service.tools.failure_texts import TEXTS
 from tests.server import ROOT, running
 
 HERE = Path(__file__).parent

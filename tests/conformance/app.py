@@ -17,8 +17,8 @@ from flask import Flask
 from scenext_service import mcp, tools
 from scenext_service.config import from_env
 from scenext_service.mcp import Caller, Tool, ToolError, ToolResult
-from scenext_service.sandbox import Sandbox
-from scenext_service.scenext import Scenext
+from scenext_service.scenext.client import Scenext
+from scenext_service.scenext.sandbox import Sandbox
 
 NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
 

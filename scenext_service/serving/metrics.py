@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from .config import ConfigError
+from ..config import ConfigError
 
 _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 

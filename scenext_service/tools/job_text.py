@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from .text import one_line, printable
+from ..scenext.text import one_line, printable
 
 MAX_FRAMES = 20  # shown, the newest; the data has all
 MAX_LINES = 10  # of one kind: videos, points, reasons

@@ -7,9 +7,9 @@ operator's key, lent to callers who bring none. Where an access token is set, on
 import hmac
 import re
 
-from .config import PLACEHOLDER, Config, is_key
-from .failures import KeyMissing, KeyUnusable
-from .mcp import Caller
+from ..config import PLACEHOLDER, Config, is_key
+from ..mcp import Caller
+from ..scenext.failures import KeyMissing, KeyUnusable
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9-]*)[ \t]+(.*)", re.DOTALL)  # RFC 9110, "auth-scheme 1*SP credentials"
 

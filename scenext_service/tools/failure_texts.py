@@ -6,8 +6,8 @@ Every class of `failures` that can reach a tool has one line in the table below;
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from . import failures
-from .config import PLACEHOLDER
+from ..config import PLACEHOLDER
+from ..scenext import failures
 
 
 class Advice(NamedTuple):

@@ -13,8 +13,8 @@ from typing import Any
 import urllib3
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from .adapter import LeanAdapter, Lending
 from .connection import LEAST, Connection, SecureConnection
-from .lean import LeanAdapter, Lending
 
 
 class DeadlineAdapter(LeanAdapter):

@@ -5,7 +5,7 @@ Schemas are plain: hosts refuse or drop tools with root-level `anyOf`, `pattern`
 
 from typing import Any
 
-from .config import QUALITIES
+from ..config import QUALITIES
 
 INSTRUCTIONS = (
     "Scenext makes teaching videos that explain a question. Start a job with gen_video, once; then ask"

@@ -7,9 +7,12 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from . import failures, reading
-from .advice import advise
-from .config import Config
+from ..config import Config
+from ..mcp import Caller, Tool, ToolError, ToolResult
+from ..scenext import failures
+from ..scenext.client import Scenext
+from ..scenext.text import one_line
+from . import job_text
 from .credentials import key_for
 from .definitions import (
     BAD_NOTIFY_URL,
@@ -22,9 +25,7 @@ from .definitions import (
     STARTED,
     gen_schema,
 )
-from .mcp import Caller, Tool, ToolError, ToolResult
-from .scenext import Scenext
-from .text import one_line
+from .failure_texts import advise
 
 Call = Callable[[dict[str, Any], Caller], ToolResult]
 
@@ -35,7 +36,7 @@ def tools(config: Config, scenext: Scenext) -> list[Tool]:
     def query_video_status(arguments: dict[str, Any], caller: Caller) -> ToolResult:
         task_id = arguments["task_id"].strip()
         data = _ask(config, caller, lambda key: scenext.get_status(task_id, key, caller.received, _trace(caller)))
-        return _result(data, reading.job(data))
+        return _result(data, job_text.job(data))
 
     def gen_video(arguments: dict[str, Any], caller: Caller) -> ToolResult:
         job = _job(arguments, config.default_quality)

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-ROOT = __package__  # the logger above all of ours
+ROOT = __package__.partition(".")[0]  # the logger above all of ours
 
 _PLAIN = re.compile(r"[A-Za-z0-9._:/+-]+")
 

@@ -15,12 +15,12 @@ import requests
 import urllib3
 from requests.adapters import BaseAdapter
 
-from . import answers, failures
-from .config import MIN_SECRET, Config
+from ..config import MIN_SECRET, Config
+from ..version import VERSION
+from . import failures, responses
 from .deadline import DeadlineAdapter
 from .incomplete import BROKEN, forget, translate
 from .text import one_line
-from .version import VERSION
 
 MAX_ANSWER = 4 * 1024 * 1024  # bytes of an answer, after decompression
 MAX_PARTS = 100_000  # objects, arrays and members of an answer: 4 MiB of `[[],[],…]` stop all threads for a second
@@ -74,7 +74,7 @@ class Scenext:
         """Start a job, which is charged for; return the `data` object, with its `task_id`. Raises any ScenextError."""
         request = self._request(GEN_VIDEO, "", orjson.dumps(job), key, headers)
         data = self._call(GEN_VIDEO, request, key, started)
-        if answers.task_id(data) is None:
+        if responses.task_id(data) is None:
             raise failures.BadAnswer(200, 'without a "task_id"')
         return data
 
@@ -115,9 +115,9 @@ class Scenext:
         content = self._read(response)
         if len(key) >= MIN_SECRET:
             # An upstream that echoes what it got must not show a key that was lent to the one it was lent to.
-            content = answers.without(key, content)
-        data = answers.data(response.status_code, response.headers, content)
-        if asked is not None and answers.task_id(data) not in (None, asked):
+            content = responses.without(key, content)
+        data = responses.data(response.status_code, response.headers, content)
+        if asked is not None and responses.task_id(data) not in (None, asked):
             response.raw.close()  # whatever comes from this connection answers another request
             raise failures.ConnectionLost
         return data

@@ -6,8 +6,8 @@ nothing else, so a slow Scenext never makes a platform restart a healthy process
 
 from flask import Blueprint, Response, jsonify, request
 
+from ..version import VERSION
 from .metrics import Metrics
-from .version import VERSION
 
 
 def create_blueprint(sandbox: bool, metrics: Metrics | None = None) -> Blueprint:
