@@ -77,10 +77,13 @@ forwarded_allow_ips = "*"
 # The control socket would be written below $HOME, which is read-only or missing on some hosts.
 control_socket_disable = True
 
-# On stdout, beside the service's own lines. No query string, no referer, no header of the caller: they may hold keys.
-# `scenext.path` is the path where it is one of ours: gunicorn would log any other as it came, line breaks included.
-accesslog = "-"
-access_log_format = "%(t)s access %(m)s %({scenext.path}e)s %(s)s %(B)s bytes %(M)s ms request_id=%({x-request-id}o)s"
+# The service writes a line for each request itself, with all that gunicorn's would say. Requests that never reach it,
+# because they are malformed, have a line of the worker's.
+accesslog = None
+
+# With SCENEXT_LOG_FORMAT=json gunicorn's own lines are JSON too.
+if os.environ.get("SCENEXT_LOG_FORMAT", "").strip().lower() == "json":
+    logger_class = "scenext_service.serving.json_logger.JsonLogger"
 
 
 def on_starting(server: Any) -> None:

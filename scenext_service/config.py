@@ -5,14 +5,14 @@ The README's table lists the variables; a test compares it with this module.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
-QUALITIES = ("h", "m", "l")
+from .scenext.auth import MIN_SECRET, PLACEHOLDER, is_key
+from .scenext.client import QUALITIES
+
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("logfmt", "json")
-
-PLACEHOLDER = "YOUR_API_KEY"  # the documentation's; it counts as no key
-MIN_SECRET = 16  # characters; anything shorter is no real key, and may stand in an answer by chance
 
 # Seconds. Below gunicorn's graceful_timeout, so that a restart lets every call end, and below the 30 s to the first
 # byte that platforms allow.
@@ -59,7 +59,7 @@ def from_env(environ: Mapping[str, str]) -> Config:
         timeout=_number(env, "SCENEXT_TIMEOUT", default.timeout, MAX_TIMEOUT),
         upstream_slots=int(_number(env, "SCENEXT_UPSTREAM_SLOTS", default.upstream_slots, 10_000, whole=True)),
         sandbox=_switch(env, "SCENEXT_SANDBOX"),
-        metrics=_switch(env, "SCENEXT_METRICS"),
+        metrics=_metrics(env),
         public="PORT" in env,
     )
 
@@ -80,8 +80,7 @@ def _number(env: Mapping[str, str], name: str, default: float, most: float, *, w
         number = int(given) if whole else float(given)
     except ValueError:
         number = -1
-    # Written so that NaN fails too.
-    if 0 < number <= most:
+    if 0 < number <= most:  # NaN fails this comparison
         return number
     kind = "a whole number" if whole else "a number of seconds"
     raise ConfigError(f"{name} must be {kind} above 0 and at most {most:g}; it is {given!r}")
@@ -95,24 +94,26 @@ def _switch(env: Mapping[str, str], name: str) -> bool:
         raise ConfigError(f"{name} must be 1 or 0; it is {given!r}") from None
 
 
+def _metrics(env: Mapping[str, str]) -> bool:
+    wanted = _switch(env, "SCENEXT_METRICS")
+    if wanted and find_spec("prometheus_client") is None:
+        raise ConfigError("SCENEXT_METRICS needs prometheus-client: install the `metrics` extra")
+    return wanted
+
+
 def _secret(env: Mapping[str, str], name: str) -> str | None:
     given = env.get(name)
     if given is None or is_key(given):
         return given
-    raise ConfigError(f"{name} must be a single word of printable ASCII without commas")  # its value stays unsaid
+    raise ConfigError(f"{name} must be a single word of printable ASCII without commas")  # never print a secret
 
 
 def _lent_key(env: Mapping[str, str]) -> str | None:
     given = _secret(env, "SCENEXT_API_KEY")
     if given is None or given == PLACEHOLDER or len(given) >= MIN_SECRET:
         return given
-    # One that is shorter cannot be taken out of what Scenext says: it may stand there by chance.
+    # A shorter one cannot be redacted: it may occur in a response by chance.
     raise ConfigError(f"SCENEXT_API_KEY must have at least {MIN_SECRET} characters")
-
-
-def is_key(text: str) -> bool:
-    """Tell whether a text can be one key: visible ASCII, and no comma, with which WSGI joins repeated headers."""
-    return text.isascii() and text.isprintable() and not any(char in text for char in " ,")
 
 
 def _base_url(env: Mapping[str, str], default: str) -> str:

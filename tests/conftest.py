@@ -17,8 +17,10 @@ from werkzeug.test import TestResponse
 
 from scenext_service import create_app
 from scenext_service.config import Config
+from scenext_service.mcp import Origins, Registry, Server, Tool, create_blueprint
 from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.serving import logs
+from scenext_service.serving.application import Service
 from scenext_service.serving.connections import Connection
 from scenext_service.serving.worker import Worker
 
@@ -71,6 +73,14 @@ class Mcp:
         assert response.status_code == 200, response.get_data(as_text=True)
         result: dict[str, Any] = response.get_json()["result"]
         return result
+
+
+def serve(*tools: Tool, max_body: int = 10_000) -> Mcp:
+    """Serve some tools and nothing else; return a poster of messages to them."""
+    server = Server({"name": "example", "version": "1.0.0"}, "", Registry(tools))
+    app = Service("example")
+    app.register_blueprint(create_blueprint(server, Origins(), max_body, lambda record: None))
+    return Mcp(app.test_client())
 
 
 class Lines(logging.Handler):

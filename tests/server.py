@@ -68,7 +68,9 @@ def running(
         "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port}",
         **(environ or {}),
     }
-    with (directory / "gunicorn.log").open("w+b") as output:
+    (directory / "gunicorn.log").unlink(missing_ok=True)
+    # For appending: its place in the file is also the reader's, who goes back to the beginning while it writes.
+    with (directory / "gunicorn.log").open("a+b") as output:
         shell = ["bash", "-c", f'ulimit {ulimit} && exec "$@"', "bash"] if ulimit else []
         command = [*shell, sys.executable, "-m", "gunicorn", app]
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)

@@ -22,7 +22,7 @@ from .conftest import KEY, connected
 from .server import Server, running, wait_until, workers
 from .upstream import Upstream
 
-WARNING = "no new connection can be had until others end: "
+WARNING = "no new connections until others end: "
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 CALL = json.dumps(
     {

@@ -29,7 +29,7 @@ either = pytest.mark.parametrize("charged", [False, True], ids=["get_status", "g
 
 def make(kind: type[failures.ScenextError], detail: str = "") -> failures.ScenextError:
     """Make a failure as the client does; one of time always has its seconds."""
-    if issubclass(kind, failures.Answered):
+    if issubclass(kind, failures.Responded):
         return kind(418, detail)
     return kind("20" if kind in (failures.DeadlinePassed, failures.NoTimeLeft) and not detail else detail)
 
@@ -84,7 +84,7 @@ def test_the_failures_that_show_nothing_are_those_to_which_nothing_comes() -> No
     }
 
 
-UNCERTAIN = {failures.DeadlinePassed, failures.ConnectionLost, failures.ServerFault, failures.BadAnswer}
+UNCERTAIN = {failures.DeadlinePassed, failures.ConnectionLost, failures.ServerFault, failures.BadResponse}
 
 
 @every
@@ -123,7 +123,7 @@ def test_where_nothing_was_sent_the_text_of_a_failed_connection_says_so(kind: ty
         pytest.param(failures.RateLimited(429), True, ["30 seconds", "30 秒"], id="no Retry-After"),
         pytest.param(failures.ServerFault(503, "", 120), False, ["HTTP 503", "120 seconds", "120 秒"], id="503"),
         pytest.param(
-            failures.BadAnswer(200, "not JSON"), False, ["HTTP 200", "“not JSON”", "30 seconds"], id="not JSON"
+            failures.BadResponse(200, "not JSON"), False, ["HTTP 200", "“not JSON”", "30 seconds"], id="not JSON"
         ),
         pytest.param(failures.Redirected(301), True, ["HTTP 301", "SCENEXT_API_BASE_URL"], id="redirect"),
         pytest.param(failures.UnexpectedStatus(422, "题目太长"), True, ["HTTP 422", "“题目太长”"], id="422"),

@@ -8,17 +8,16 @@ from typing import Any
 import orjson
 import pytest
 
-from scenext_service.scenext import failures
-from scenext_service.scenext import responses as answers
+from scenext_service.scenext import failures, responses
 
 NOT_JSON = "not JSON, or nested too deeply"
 UNKNOWN = {"积分": {"used": 10}, "list": [1, 2.5, None, True, "…"], "status": "ARCHIVED", "task_id": 12345}
 
 
-def failure(status: int, body: Any, headers: Mapping[str, str] | None = None) -> failures.Answered:
+def failure(status: int, body: Any, headers: Mapping[str, str] | None = None) -> failures.Responded:
     """Read an answer that is no success; a body that is not bytes is sent as JSON."""
-    with pytest.raises(failures.Answered) as caught:
-        answers.data(status, headers or {}, body if isinstance(body, bytes) else orjson.dumps(body))
+    with pytest.raises(failures.Responded) as caught:
+        responses.parse(status, headers or {}, body if isinstance(body, bytes) else orjson.dumps(body))
     assert caught.value.status == status
     return caught.value
 
@@ -32,7 +31,7 @@ def error(message: Any) -> dict[str, Any]:
 def test_the_data_of_a_success_comes_back_unchanged(status: int, data: dict[str, Any]) -> None:
     """Spec: Scenext API, "Get status": fields that nobody documented reach the caller unchanged."""
     answer = {"status": "success", "data": data, "message": "积分不足", "code": 1}
-    assert answers.data(status, {"Retry-After": "5"}, orjson.dumps(answer)) == data
+    assert responses.parse(status, {"Retry-After": "5"}, orjson.dumps(answer)) == data
 
 
 @pytest.mark.parametrize(
@@ -72,7 +71,7 @@ def test_the_data_of_a_success_comes_back_unchanged(status: int, data: dict[str,
     ],
 )
 def test_each_status_is_one_class_whatever_the_body(
-    status: int, kind: type[failures.Answered], body: bytes, detail: str
+    status: int, kind: type[failures.Responded], body: bytes, detail: str
 ) -> None:
     """Spec: RFC 9110, section 15. Gap: the documentation names no statuses."""
     found = failure(status, body)
@@ -101,7 +100,7 @@ def test_each_status_is_one_class_whatever_the_body(
 def test_a_success_that_is_not_the_documented_object_is_a_bad_answer(body: bytes, detail: str) -> None:
     """Spec: Scenext API, "Get status"."""
     found = failure(200, body)
-    assert (type(found), found.detail) == (failures.BadAnswer, detail)
+    assert (type(found), found.detail) == (failures.BadResponse, detail)
 
 
 @pytest.mark.parametrize("status", [200, 400])
@@ -141,7 +140,7 @@ def test_the_message_of_an_error_is_found_under_any_name(status: int, body: dict
     ("status", "depth", "kind"),
     [
         pytest.param(200, 200, failures.Rejected, id="can be written again"),
-        pytest.param(200, 600, failures.BadAnswer, id="cannot be written again"),
+        pytest.param(200, 600, failures.BadResponse, id="cannot be written again"),
         pytest.param(500, 200, failures.ServerFault, id="5xx that can be written again"),
         pytest.param(500, 600, failures.ServerFault, id="5xx that cannot be written again"),
     ],
@@ -156,13 +155,13 @@ def test_data_that_nests_too_deeply_to_be_written_again_is_a_bad_answer() -> Non
     """Ours: `data` goes on as JSON, and orjson reads deeper than it writes."""
     body = b'{"status": "success", "data": ' + b'{"x": ' * 300 + b"1" + b"}" * 301
     found = failure(200, body)
-    assert (type(found), found.detail) == (failures.BadAnswer, NOT_JSON)
+    assert (type(found), found.detail) == (failures.BadResponse, NOT_JSON)
 
 
 def test_data_of_many_parts_that_are_not_deep_comes_back_unchanged() -> None:
     """Spec: Scenext API, "Get status": a job may have any number of frames."""
     data = {"progress": [{"id": f"frame{n}"} for n in range(1000)]}
-    assert answers.data(200, {}, orjson.dumps({"status": "success", "data": data})) == data
+    assert responses.parse(200, {}, orjson.dumps({"status": "success", "data": data})) == data
 
 
 @pytest.mark.parametrize(
@@ -225,7 +224,7 @@ def test_a_message_about_mathematics_is_not_about_an_account(message: str) -> No
     ("status", "kind"),
     [(401, failures.KeyRefused), (404, failures.NotFound), (429, failures.RateLimited), (500, failures.ServerFault)],
 )
-def test_a_status_that_is_clear_outweighs_a_message_about_points(status: int, kind: type[failures.Answered]) -> None:
+def test_a_status_that_is_clear_outweighs_a_message_about_points(status: int, kind: type[failures.Responded]) -> None:
     """Ours: a message decides only where the status leaves it open."""
     assert type(failure(status, error("积分不足"))) is kind
 

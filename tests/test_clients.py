@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scenext_service.mcp.eras import SUPPORTED_VERSIONS
+from scenext_service.mcp.dispatch import SUPPORTED_VERSIONS
 from scenext_service.scenext.failures import KeyMissing
 from scenext_service.tools.failure_texts import TEXTS
 

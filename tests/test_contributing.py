@@ -10,16 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from flask import Flask
-
-from scenext_service import mcp
 
 from . import pages
+from .conftest import serve
 
 TEXT = pages.page("CONTRIBUTING.md")
 BLOCKS = pages.blocks(TEXT)
 
-IMPORTS = "from typing import Any\n\nfrom scenext_service.mcp import Caller, Tool, ToolResult\n\n\n"
+IMPORTS = "from typing import Any\n\nfrom scenext_service.mcp import Call, Tool, ToolResult\n\n\n"
 
 DISCOVER = """
 import json
@@ -95,12 +93,9 @@ def test_the_tool_of_the_example_works_as_its_golden_exchange_says(tmp_path: Pat
     program = tmp_path / "count_words.py"
     program.write_text(IMPORTS + source, encoding="utf-8")
     tool = runpy.run_path(str(program))["COUNT_WORDS"]
-    server = mcp.Server({"name": "example", "version": "1.0.0"}, "", mcp.Registry([tool]))
-    app = Flask(__name__)
-    app.register_blueprint(mcp.create_blueprint(server, mcp.Origins(), 10_000))
     exchange = json.loads(golden)
     sent, expected = exchange["request"], exchange["response"]
-    answer = app.test_client().open(sent["path"], method=sent["method"], headers=sent["headers"], json=sent["body"])
+    answer = serve(tool).client.open(sent["path"], method=sent["method"], headers=sent["headers"], json=sent["body"])
     headers = {name: answer.headers.get(name) for name in expected["headers"]}
     assert {"status": answer.status_code, "headers": headers, "body": answer.get_json()} == expected
     assert exchange["why"]

@@ -1,20 +1,18 @@
-"""`credentials.key_for`: whose key a call is made with."""
+"""`Credentials.key_for`: whose key a call is made with."""
 
 import pytest
 
-from scenext_service.config import Config
-from scenext_service.mcp import Caller
 from scenext_service.scenext.failures import KeyMissing, KeyUnusable, ScenextError
-from scenext_service.tools.credentials import key_for
+from scenext_service.tools.credentials import Credentials
 
 OWN, OTHER = "caller-key-0000000001", "caller-key-0000000002"
 SHARED, TOKEN = "operator-key-00000001", "operator-token-000001"
 
-ALONE = Config()
-LENT = Config(api_key=SHARED)
-GUARDED = Config(api_key=SHARED, access_token=TOKEN)
-TOKEN_ONLY = Config(access_token=TOKEN)
-PLACEHOLDER = Config(api_key="YOUR_API_KEY", access_token=TOKEN)
+ALONE = Credentials()
+LENT = Credentials(shared_key=SHARED)
+GUARDED = Credentials(shared_key=SHARED, access_token=TOKEN)
+TOKEN_ONLY = Credentials(access_token=TOKEN)
+PLACEHOLDER = Credentials(shared_key="YOUR_API_KEY", access_token=TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -31,10 +29,10 @@ PLACEHOLDER = Config(api_key="YOUR_API_KEY", access_token=TOKEN)
 @pytest.mark.parametrize("api_key", [None, OTHER, "one,two"])
 @pytest.mark.parametrize("config", [ALONE, LENT, GUARDED], ids=["alone", "lent", "guarded"])
 def test_a_key_in_authorization_comes_before_every_other(
-    authorization: str, api_key: str | None, config: Config
+    authorization: str, api_key: str | None, config: Credentials
 ) -> None:
     """Ours: the order of the sources."""
-    assert key_for(Caller(authorization, api_key), config) == OWN
+    assert config.key_for(authorization, api_key) == OWN
 
 
 @pytest.mark.parametrize(
@@ -69,22 +67,21 @@ def test_a_key_in_authorization_comes_before_every_other(
         pytest.param("", ALONE, KeyMissing, id="X-API-Key-empty"),
         pytest.param("YOUR_API_KEY", ALONE, KeyMissing, id="X-API-Key-placeholder"),
         pytest.param(None, GUARDED, KeyMissing, id="guarded-nothing"),
-        pytest.param(None, Config(api_key=" "), KeyMissing, id="shared-blank"),
-        pytest.param(None, Config(api_key="YOUR_API_KEY"), KeyMissing, id="shared-placeholder"),
+        pytest.param(None, Credentials(shared_key=" "), KeyMissing, id="shared-blank"),
+        pytest.param(None, Credentials(shared_key="YOUR_API_KEY"), KeyMissing, id="shared-placeholder"),
         pytest.param("a b", ALONE, KeyUnusable, id="X-API-Key-unusable"),
         pytest.param("a b", LENT, KeyUnusable, id="X-API-Key-unusable-shared"),
     ],
 )
 def test_without_a_key_in_authorization_the_next_source_decides(
-    authorization: str | None, api_key: str | None, config: Config, expected: str | type[ScenextError]
+    authorization: str | None, api_key: str | None, config: Credentials, expected: str | type[ScenextError]
 ) -> None:
     """Ours: the placeholder, blanks and another scheme count as no key."""
-    caller = Caller(authorization, api_key)
     if isinstance(expected, str):
-        assert key_for(caller, config) == expected
+        assert config.key_for(authorization, api_key) == expected
     else:
         with pytest.raises(expected):
-            key_for(caller, config)
+            config.key_for(authorization, api_key)
 
 
 @pytest.mark.parametrize(
@@ -105,11 +102,11 @@ def test_without_a_key_in_authorization_the_next_source_decides(
     ],
 )
 @pytest.mark.parametrize("config", [ALONE, LENT, GUARDED], ids=["alone", "lent", "guarded"])
-def test_what_cannot_be_one_key_is_refused_and_never_shown(key: str, config: Config) -> None:
+def test_what_cannot_be_one_key_is_refused_and_never_shown(key: str, config: Credentials) -> None:
     """Ours: refused in words, not by a crash; a shared key does not take its place."""
-    for caller in (Caller(f"Bearer {key}", None), Caller(key, OTHER), Caller(None, key)):
+    for sent in ((f"Bearer {key}", None), (key, OTHER), (None, key)):
         with pytest.raises(KeyUnusable) as caught:
-            key_for(caller, config)
+            config.key_for(*sent)
         assert (str(caught.value), caught.value.detail, caught.value.__cause__) == ("", "", None)
 
 
@@ -125,37 +122,34 @@ def test_what_cannot_be_one_key_is_refused_and_never_shown(key: str, config: Con
 def test_two_keys_in_one_authorization_header_are_refused(authorization: str) -> None:
     """Ours: WSGI joins repeated headers with a comma."""
     with pytest.raises(KeyUnusable):
-        key_for(Caller(authorization, OTHER), LENT)
+        LENT.key_for(authorization, OTHER)
 
 
 @pytest.mark.parametrize(
-    ("caller", "config", "expected"),
+    ("sent", "config", "expected"),
     [
-        pytest.param(Caller(f"Bearer {TOKEN}"), GUARDED, SHARED, id="Bearer"),
-        pytest.param(Caller(TOKEN), GUARDED, SHARED, id="bare"),
-        pytest.param(Caller(None, TOKEN), GUARDED, SHARED, id="X-API-Key"),
-        pytest.param(Caller(f"Bearer {TOKEN}x"), GUARDED, f"{TOKEN}x", id="almost"),
-        pytest.param(Caller(f"Bearer {TOKEN.upper()}"), GUARDED, TOKEN.upper(), id="other-case"),
-        pytest.param(Caller(f"Bearer {TOKEN}"), TOKEN_ONLY, KeyMissing, id="no-key-to-lend"),
-        pytest.param(Caller(f"Bearer {TOKEN}"), PLACEHOLDER, KeyMissing, id="placeholder-to-lend"),
-        pytest.param(Caller(), TOKEN_ONLY, KeyMissing, id="nothing-at-all"),
-        pytest.param(Caller(f"Bearer {OWN}"), TOKEN_ONLY, OWN, id="own-key"),
+        pytest.param((f"Bearer {TOKEN}", None), GUARDED, SHARED, id="Bearer"),
+        pytest.param((TOKEN, None), GUARDED, SHARED, id="bare"),
+        pytest.param((None, TOKEN), GUARDED, SHARED, id="X-API-Key"),
+        pytest.param((f"Bearer {TOKEN}x", None), GUARDED, f"{TOKEN}x", id="almost"),
+        pytest.param((f"Bearer {TOKEN.upper()}", None), GUARDED, TOKEN.upper(), id="other-case"),
+        pytest.param((f"Bearer {TOKEN}", None), TOKEN_ONLY, KeyMissing, id="no-key-to-lend"),
+        pytest.param((f"Bearer {TOKEN}", None), PLACEHOLDER, KeyMissing, id="placeholder-to-lend"),
+        pytest.param((None, None), TOKEN_ONLY, KeyMissing, id="nothing-at-all"),
+        pytest.param((f"Bearer {OWN}", None), TOKEN_ONLY, OWN, id="own-key"),
     ],
 )
 def test_the_access_token_borrows_the_shared_key_and_is_never_a_key(
-    caller: Caller, config: Config, expected: str | type[ScenextError]
+    sent: tuple[str | None, str | None], config: Credentials, expected: str | type[ScenextError]
 ) -> None:
     """Ours: only who presents the token is lent it."""
     if isinstance(expected, str):
-        assert key_for(caller, config) == expected != TOKEN
+        assert config.key_for(*sent) == expected != TOKEN
     else:
         with pytest.raises(expected):
-            key_for(caller, config)
+            config.key_for(*sent)
 
 
-def test_repr_of_caller_and_config_hides_every_secret() -> None:
-    """Ours: `repr` hides it."""
-    shown = repr((Caller(f"Bearer {OWN}", OTHER), GUARDED))
-    assert shown.startswith("(Caller(")
-    assert "Config(" in shown
-    assert [secret for secret in (OWN, OTHER, SHARED, TOKEN) if secret in shown] == []
+def test_repr_hides_every_secret() -> None:
+    """Ours: what is shown of an object ends up in logs."""
+    assert repr(GUARDED) == "Credentials()"

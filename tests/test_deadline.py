@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import requests
 
-from scenext_service.config import Config
 from scenext_service.scenext import failures, names
 from scenext_service.scenext.adapter import Idle
 from scenext_service.scenext.client import Scenext
@@ -49,7 +48,7 @@ def expect_deadline(
     call: Call, url: str, timeout: float = TIMEOUT, failure: type[failures.ScenextError] = failures.DeadlinePassed
 ) -> None:
     """Make a call that must end when its time is up: neither later nor earlier, and in these words."""
-    scenext = Scenext(Config(api_base_url=url, timeout=timeout))
+    scenext = Scenext(url, timeout=timeout, slots=4)
     before = time.monotonic()
     with pytest.raises(failure) as caught:
         call(scenext)
@@ -93,7 +92,7 @@ def test_an_answer_that_takes_too_long_ends_at_the_deadline(upstream: Upstream, 
 
 def test_the_deadline_counts_from_the_start_that_is_given(upstream: Upstream) -> None:
     """Ours: the timeout counts from when the MCP request came in."""
-    scenext = Scenext(Config(api_base_url=f"{upstream.url}/silent", timeout=10))
+    scenext = Scenext(f"{upstream.url}/silent", timeout=10, slots=4)
     before = time.monotonic()
     with pytest.raises(failures.DeadlinePassed):
         scenext.get_status("12345", KEY, before - 10 + TIMEOUT)
@@ -104,7 +103,7 @@ def test_the_deadline_counts_from_the_start_that_is_given(upstream: Upstream) ->
 def test_a_kept_connection_gets_the_whole_time_again() -> None:
     """Ours: what one call took is not taken from the next."""
     with Upstream() as upstream:
-        scenext = Scenext(Config(api_base_url=f"{upstream.url}/late", timeout=1))
+        scenext = Scenext(f"{upstream.url}/late", timeout=1, slots=4)
         assert [get_status(scenext), get_status(scenext)] == [JOB, JOB]  # 0.6 seconds each
         assert [request.connection for request in upstream.requests] == [1, 1]
 
@@ -180,7 +179,7 @@ def test_a_name_that_nobody_finds_in_time_ends_at_the_deadline(stalling: Stallin
 def test_callers_who_want_the_same_name_wait_for_one_look_up(stalling: Stalling) -> None:
     """Ours: a look-up cannot be ended, so that each call of a stalling resolver would leave a thread behind."""
     with Upstream() as upstream, ThreadPoolExecutor(4) as threads:
-        scenext = Scenext(Config(api_base_url=f"http://stalling-two.invalid:{upstream.port}/api"))
+        scenext = Scenext(f"http://stalling-two.invalid:{upstream.port}/api", timeout=20, slots=8)
         calls = [threads.submit(get_status, scenext) for _ in range(4)]
         expect_deadline(gen_video, f"http://stalling-two.invalid:{upstream.port}/api", failure=failures.NameNotResolved)
         stalling.go.set()
@@ -234,7 +233,7 @@ def no_descriptors() -> Iterator[None]:
 def test_a_call_without_a_descriptor_for_its_socket_was_not_sent(call: Call) -> None:
     """Ours: nothing can have been charged."""
     with Upstream() as upstream:
-        scenext = Scenext(Config(api_base_url=f"{upstream.url}/api"))
+        scenext = Scenext(f"{upstream.url}/api", timeout=20, slots=8)
         assert call(scenext) == JOB
         kept = 1 if call is get_status else 0
         assert upstream.open_connections(kept) == kept  # none is given back meanwhile

@@ -8,9 +8,8 @@ import orjson
 import pytest
 from werkzeug.test import TestResponse
 
-from scenext_service.mcp import Caller, Registry, Server, Tool, ToolError, ToolResult
+from scenext_service.mcp import Call, Caller, Registry, Server, Tool, ToolError, ToolResult
 from scenext_service.mcp.dispatch import Answer, Dispatcher
-from scenext_service.mcp.eras import Headers
 from scenext_service.serving import logs
 
 from .conftest import META, Lines, Mcp
@@ -98,11 +97,11 @@ def test_neither_a_handshake_nor_a_modern_request_nor_a_batch_stands_in_a_batch(
     assert outcome(mcp.post([initialize, modern, [PING], PING])) == (200, answers)
 
 
-def unwritable(arguments: dict[str, Any], caller: Caller) -> ToolResult:
-    return ToolResult([object()])  # no JSON: found out when the answer is written
+def unwritable(arguments: dict[str, Any], call: Call) -> ToolResult:
+    return ToolResult([{"type": object()}])  # no JSON: found out when the answer is written
 
 
-def refuse(arguments: dict[str, Any], caller: Caller) -> ToolResult:
+def refuse(arguments: dict[str, Any], call: Call) -> ToolResult:
     raise ToolError("no")
 
 
@@ -130,28 +129,30 @@ def lines() -> Iterator[list[str]]:
 
 
 def handle(
-    method: str, params: Any = None, headers: Headers | None = None, id: str | int = 1
+    method: str, params: Any = None, headers: Caller | None = None, id: str | int = 1
 ) -> tuple[Answer, dict[str, Any]]:
     """Dispatch one request; return the answer and the fields of its log line."""
-    caller = Caller()
     body = orjson.dumps({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
-    return BROKEN.handle(body, headers or Headers(), caller), caller.log
+    answer = BROKEN.handle(body, headers or Caller())
+    (record,) = answer.records
+    return answer, record.fields()
 
 
 @pytest.mark.parametrize(
     ("era", "status", "meta", "headers"),
     [
-        pytest.param("legacy", 200, {}, Headers(), id="legacy"),
-        pytest.param("modern", 400, META, Headers("2026-07-28", "tools/call", "unwritable"), id="modern"),
+        pytest.param("legacy", 200, {}, Caller(), id="legacy"),
+        pytest.param("modern", 400, META, Caller("2026-07-28", "tools/call", "unwritable"), id="modern"),
     ],
 )
 def test_a_bug_of_ours_is_an_internal_error_without_internals_and_logged_with_its_trace(
-    lines: list[str], era: str, status: int, meta: dict[str, Any], headers: Headers
+    lines: list[str], era: str, status: int, meta: dict[str, Any], headers: Caller
 ) -> None:
     """Spec: JSON-RPC 2.0, section 5.1. Ours: HTTP 200 legacy and 400 modern, as for any error; the id comes back."""
     answer, fields = handle("tools/call", {"name": "unwritable", "_meta": meta}, headers, id=0)
     assert (answer.status, orjson.loads(answer.body or b"")) == (status, failure(-32603, "Internal error", 0))
-    assert fields == {"era": era, "method": "tools/call", "tool": "unwritable", "trace_id": None, "outcome": -32603}
+    expected = {"request_id": "", "era": era, "method": "tools/call", "tool": "unwritable", "outcome": -32603}
+    assert fields == expected
     (line,) = lines
     assert ' error "method tools/call failed" request_id="" exception="Traceback ' in line
     assert line.endswith('TypeError: Type is not JSON serializable: object"')
@@ -160,24 +161,29 @@ def test_a_bug_of_ours_is_an_internal_error_without_internals_and_logged_with_it
 def test_a_bug_in_one_message_of_a_batch_leaves_the_others_alone() -> None:
     """Ours: each message of a batch has its own answer."""
     call = {**PING, "id": "a", "method": "tools/call", "params": {"name": "unwritable"}}
-    answer = BROKEN.handle(orjson.dumps([call, PING]), Headers(), Caller())
+    answer = BROKEN.handle(orjson.dumps([call, PING]), Caller())
     assert (answer.status, orjson.loads(answer.body or b"")) == (
         200,
         [failure(-32603, "Internal error", "a"), pong(1)],
     )
 
 
-def test_a_batch_is_one_call_in_the_log() -> None:
-    """Ours: what the messages of a batch were is not told; the line would be longer than it is worth."""
-    caller = Caller()
-    assert BROKEN.handle(orjson.dumps([{**PING, "method": "none"}, PING]), Headers(), caller).status == 200
-    assert (caller.log["method"], caller.log["outcome"]) == ("batch", "ok")
+def test_each_message_of_a_batch_has_its_own_record() -> None:
+    """Ours: as many lines as messages, each with its outcome, its time and its size."""
+    call = {**PING, "id": "a", "method": "tools/call", "params": {"name": "refuse"}}
+    answer = BROKEN.handle(orjson.dumps([call, {**PING, "method": "none"}, NOTIFICATION, 7]), Caller())
+    noted = [(record.method, record.tool, record.outcome) for record in answer.records]
+    expected = [("tools/call", "refuse", "tool_error"), ("unknown", None, -32601), ("notification", None, "ok")]
+    assert noted == [*expected, (None, None, -32600)]
+    assert [record.ms is not None and record.ms >= 0 for record in answer.records] == [True] * 4
+    bodies = orjson.loads(answer.body or b"")
+    assert [record.bytes for record in answer.records if record.bytes] == [len(orjson.dumps(body)) for body in bodies]
 
 
-def trace_id(params: Any, headers: Headers) -> Any:
+def trace_id(params: Any, headers: Caller) -> Any:
     answer, fields = handle("ping", params, headers)
-    assert answer == Answer(200, b'{"jsonrpc":"2.0","id":1,"result":{}}')
-    return fields["trace_id"]
+    assert (answer.status, answer.body) == (200, b'{"jsonrpc":"2.0","id":1,"result":{}}')
+    return fields.get("trace_id")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +201,7 @@ def trace_id(params: Any, headers: Headers) -> Any:
 )
 def test_a_trace_id_comes_from_the_metadata_or_the_header(params: Any, header: str | None, expected: Any) -> None:
     """Spec: 2026-07-28, basic/index "OpenTelemetry trace context"; W3C Trace Context, "traceparent Header"."""
-    assert trace_id(params, Headers(traceparent=header)) == expected
+    assert trace_id(params, Caller(traceparent=header)) == expected
 
 
 @pytest.mark.parametrize(
@@ -215,53 +221,52 @@ def test_a_trace_id_comes_from_the_metadata_or_the_header(params: Any, header: s
 )
 def test_an_invalid_trace_context_is_ignored(given: str) -> None:
     """Spec: W3C Trace Context, "traceparent Header Field Values": vendors MUST ignore it when it is invalid."""
-    assert trace_id(None, Headers(traceparent=given)) is None
-    assert trace_id({"_meta": {"traceparent": given}}, Headers()) is None
+    assert trace_id(None, Caller(traceparent=given)) is None
+    assert trace_id({"_meta": {"traceparent": given}}, Caller()) is None
 
 
 @pytest.mark.parametrize("given", [None, 1, ["00"], {}])
 def test_a_trace_context_that_is_no_string_is_ignored(given: Any) -> None:
     """Ours: a wrong type in optional metadata is no reason to refuse a call."""
-    assert trace_id({"_meta": {"traceparent": given}}, Headers()) is None
+    assert trace_id({"_meta": {"traceparent": given}}, Caller()) is None
 
 
 @pytest.mark.parametrize(
     ("method", "params", "headers", "fields"),
     [
-        pytest.param("made-up", None, Headers(), {"method": "unknown", "outcome": -32601}, id="unknown method"),
-        pytest.param("made-up", [], Headers(), {"method": "unknown", "outcome": -32602}, id="unknown, wrong params"),
-        pytest.param("ping", None, Headers("made-up"), {"method": "ping", "outcome": -32022}, id="unknown version"),
+        pytest.param("made-up", None, Caller(), {"method": "unknown", "outcome": -32601}, id="unknown method"),
+        pytest.param("made-up", [], Caller(), {"method": "unknown", "outcome": -32602}, id="unknown, wrong params"),
+        pytest.param("ping", None, Caller("made-up"), {"method": "ping", "outcome": -32022}, id="unknown version"),
         pytest.param(
             "tools/call",
             {"name": "made-up"},
-            Headers(),
+            Caller(),
             {"method": "tools/call", "tool": "unknown", "outcome": -32602},
             id="unknown tool",
         ),
         pytest.param(
             "tools/call",
             {"name": ["made-up"]},
-            Headers(),
+            Caller(),
             {"method": "tools/call", "tool": "unknown", "outcome": -32602},
             id="a tool's name that is no string",
         ),
-        pytest.param("ping", {"name": "made-up"}, Headers(), {"method": "ping", "outcome": "ok"}, id="name elsewhere"),
+        pytest.param("ping", {"name": "made-up"}, Caller(), {"method": "ping", "outcome": "ok"}, id="name elsewhere"),
         pytest.param(
             "tools/call",
             {"name": "refuse", "arguments": {"made-up": "made-up"}},
-            Headers(),
+            Caller(),
             {"method": "tools/call", "tool": "refuse", "outcome": "tool_error"},
             id="argument",
         ),
     ],
 )
 def test_a_name_that_a_client_made_up_never_gets_into_a_log_line(
-    method: str, params: Any, headers: Headers, fields: dict[str, Any]
+    method: str, params: Any, headers: Caller, fields: dict[str, Any]
 ) -> None:
     """Ours: a log line holds our own words only, so that nobody writes into it, and it can be counted."""
     _, logged = handle(method, params, headers)
-    told = {key: value for key, value in logged.items() if value is not None}
-    assert told == {"era": "legacy", **fields}
+    assert logged == {"request_id": "", "era": "legacy", **fields}
 
 
 @pytest.mark.parametrize(
@@ -278,6 +283,5 @@ def test_a_name_that_a_client_made_up_never_gets_into_a_log_line(
 )
 def test_what_is_no_request_leaves_its_kind_and_its_outcome(body: bytes, fields: dict[str, Any]) -> None:
     """Ours: a line says what came of every body, also where it holds no request."""
-    caller = Caller()
-    BROKEN.handle(body, Headers(), caller)
-    assert caller.log == fields
+    (record,) = BROKEN.handle(body, Caller()).records
+    assert record.fields() == {"request_id": "", **fields}

@@ -74,14 +74,17 @@ def fresh() -> Flask:
     return app
 
 
-def test_a_bug_outside_mcp_is_an_internal_error_in_json_and_one_log_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_outside_mcp_is_an_internal_error_in_json_with_its_trace_in_the_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """Ours: never HTML, and nothing of the bug in the answer."""
     client = fresh().test_client()
     capsys.readouterr()
     response = client.get("/broken")
     assert (response.status_code, response.content_type) == (500, "application/json")
     assert response.get_json() == {"error": "internal_error"}
-    (line,) = capsys.readouterr().out.splitlines()
+    line, request = capsys.readouterr().out.splitlines()
+    assert " info request http_method=GET path=/broken status=500 bytes=27 " in request
     assert ' error unhandled exception="Traceback (most recent call last):' in line
     assert 'RuntimeError: sentinel <b>bug</b>"' in line
     assert "<html" not in line.lower()
@@ -94,7 +97,7 @@ def test_any_refusal_of_flask_is_json(capsys: pytest.CaptureFixture[str]) -> Non
     response = client.get("/teapot")
     assert (response.status_code, response.content_type) == (418, "application/json")
     assert response.get_json() == {"error": "i'm_a_teapot"}
-    assert capsys.readouterr().out == ""
+    assert " info request http_method=GET path=/teapot status=418 bytes=25 " in capsys.readouterr().out
 
 
 SANDBOX = "SCENEXT_SANDBOX is on"

@@ -3,17 +3,17 @@
 from typing import Any
 
 import pytest
-from flask import Flask
 from werkzeug.test import TestResponse
 
-from scenext_service.config import Config
-from scenext_service.mcp import Caller, Origins, Registry, Server, Tool, ToolResult, create_blueprint
+from scenext_service.mcp import Call, Tool, ToolResult
 from scenext_service.scenext.client import Scenext
+from scenext_service.tools import INSTRUCTIONS
 from scenext_service.tools import tools as tools_of
-from scenext_service.tools.definitions import INSTRUCTIONS, NO_QUESTION
+from scenext_service.tools.credentials import Credentials
+from scenext_service.tools.gen_video import NO_QUESTION
 from scenext_service.version import VERSION
 
-from .conftest import KEY, Mcp
+from .conftest import KEY, Mcp, serve
 
 REVISIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
 SUPPORTED = ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
@@ -92,7 +92,10 @@ def test_every_revision_has_the_whole_life_of_a_client(mcp: Mcp, header: str | N
     accepted = mcp.post(INITIALIZED, headers)
     assert (accepted.status_code, accepted.data) == (202, b"")
     assert outcome(mcp.legacy("ping", headers=headers)) == (200, PONG)
-    tools = [tool.definition() for tool in tools_of(Config(), Scenext(Config()))]
+    tools = [
+        tool.definition()
+        for tool in tools_of(Scenext("https://api.example/api", timeout=5, slots=1), Credentials(), "m")
+    ]
     assert [tool["name"] for tool in tools] == ["query_video_status", "gen_video"]
     listed = outcome(mcp.legacy("tools/list", headers=headers))
     assert listed == (200, {"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}})
@@ -194,14 +197,11 @@ def test_a_call_sent_as_a_notification_does_nothing(batch: bool) -> None:
     """Spec: 2025-11-25, basic "Notifications": no answer. Ours: so no effect; an unheard job costs money."""
     calls = []
 
-    def record(arguments: dict[str, Any], caller: Caller) -> ToolResult:
+    def record(arguments: dict[str, Any], call: Call) -> ToolResult:
         calls.append(arguments)
         return ToolResult([])
 
-    tool = Tool("record", "Record", "Records.", {"type": "object"}, record)
-    app = Flask("recorder")
-    app.register_blueprint(create_blueprint(Server({}, "", Registry([tool])), Origins(), 1_000))
-    mcp = Mcp(app.test_client())
+    mcp = serve(Tool("record", "Record", "Records.", {"type": "object"}, record))
     call = {"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "record"}}
     assert mcp.post([call] if batch else call).status_code == 202
     assert calls == []

@@ -15,9 +15,9 @@ import requests
 from flask import Flask
 
 from scenext_service import create_app
-from scenext_service.config import Config, ConfigError
+from scenext_service.config import Config, ConfigError, from_env
 from scenext_service.scenext.sandbox import Sandbox
-from scenext_service.serving.metrics import Metrics, remove
+from scenext_service.serving.metrics import remove
 
 from .conftest import KEY, Mcp
 from .server import ROOT, running
@@ -128,7 +128,7 @@ def test_without_the_package_the_start_ends_with_a_word_about_the_extra(monkeypa
     """Ours: a bad value ends the start with the variable's name."""
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with pytest.raises(ConfigError, match=r"^SCENEXT_METRICS needs prometheus-client: install the `metrics` extra$"):
-        Metrics()
+        from_env({"SCENEXT_METRICS": "1"})
 
 
 def test_only_the_process_that_made_the_directory_removes_it(tmp_path: Path) -> None:

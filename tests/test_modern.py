@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from scenext_service.config import Config
 from scenext_service.scenext.client import Scenext
+from scenext_service.tools import INSTRUCTIONS
 from scenext_service.tools import tools as tools_of
-from scenext_service.tools.definitions import INSTRUCTIONS, NO_QUESTION
+from scenext_service.tools.credentials import Credentials
+from scenext_service.tools.gen_video import NO_QUESTION
 from scenext_service.version import VERSION
 
 from .conftest import CLIENT_CAPABILITIES, KEY, META, PROTOCOL_VERSION, Mcp
@@ -330,7 +331,10 @@ def test_discovery_tells_versions_capabilities_and_identity(mcp: Mcp) -> None:
 
 def test_the_list_of_tools_may_be_cached_and_is_the_same_bytes_every_time(mcp: Mcp) -> None:
     """Spec: 2026-07-28, server/utilities/caching; server/tools "Capabilities": deterministic order."""
-    tools = [tool.definition() for tool in tools_of(Config(), Scenext(Config()))]
+    tools = [
+        tool.definition()
+        for tool in tools_of(Scenext("https://api.example/api", timeout=5, slots=1), Credentials(), "m")
+    ]
     result = {"tools": tools, "ttlMs": 3_600_000, "cacheScope": "public", **STAMP}
     first = mcp.modern("tools/list")
     assert outcome(first) == (200, {"jsonrpc": "2.0", "id": 1, "result": result})

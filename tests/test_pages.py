@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from scenext_service.config import PLACEHOLDER, Config, from_env
-from scenext_service.mcp import Caller
-from scenext_service.mcp.eras import SUPPORTED_VERSIONS
+from scenext_service.config import Config, from_env
+from scenext_service.mcp.dispatch import SUPPORTED_VERSIONS
 from scenext_service.scenext import sandbox
+from scenext_service.scenext.auth import PLACEHOLDER
 from scenext_service.scenext.failures import KeyMissing
 from scenext_service.serving import metrics
-from scenext_service.tools import definitions
-from scenext_service.tools.credentials import key_for
+from scenext_service.tools import gen_video, query_video_status
+from scenext_service.tools.credentials import Credentials
 
 from . import pages
 from .conftest import KEY, Mcp
@@ -125,7 +125,7 @@ def test_the_tools_and_their_arguments_are_those_of_the_code(text: str) -> None:
     rows = {
         row[0].strip("`"): set(re.findall(r"`(\w{2,})`", row[2])) for row in table(text, "`query_video_status`").rows
     }
-    schemas = {"query_video_status": definitions.QUERY_SCHEMA, "gen_video": definitions.gen_schema("m")}
+    schemas = {"query_video_status": query_video_status.SCHEMA, "gen_video": gen_video.schema("m")}
     assert rows == {name: set(schema["properties"]) for name, schema in schemas.items()}
 
 
@@ -140,25 +140,25 @@ def test_whose_key_is_used_is_what_the_code_does(text: str) -> None:
     """Ours: the table, cell by cell."""
     own, shared, token = "caller-key-000000001", "operator-key-0000001", "operator-token-00001"
     words = {"the caller's": own, "调用方的": own, "the operator's": shared, "运维人员的": shared}
-    configs = [Config(), Config(api_key=shared), Config(api_key=shared, access_token=token)]
+    lent = [Credentials(), Credentials(shared), Credentials(shared, token)]
     callers = [
-        [Caller(f"Bearer {own}"), Caller(own), Caller(None, own)],
-        [Caller(), Caller(f"Bearer {PLACEHOLDER}"), Caller(None, PLACEHOLDER), Caller("Basic dXNlcjpwYXNz")],
-        [Caller(f"Bearer {token}"), Caller(None, token)],
+        [(f"Bearer {own}", None), (own, None), (None, own)],
+        [(None, None), (f"Bearer {PLACEHOLDER}", None), (None, PLACEHOLDER), ("Basic dXNlcjpwYXNz", None)],
+        [(f"Bearer {token}", None), (None, token)],
     ]
     rows = next(
         found.rows for found in pages.tables(text) if found.headings[-1] in ("Whose key is used", "使用谁的密钥")
     )
     for row, sent in zip(rows, callers, strict=True):
-        for cell, config in zip(row[1:], configs, strict=True):
+        for cell, one in zip(row[1:], lent, strict=True):
             if cell != "–":  # a server without a token knows nothing of one
-                assert [used(caller, config) for caller in sent] == [words.get(cell, "none")] * len(sent)
+                assert [used(one, *headers) for headers in sent] == [words.get(cell, "none")] * len(sent)
 
 
-def used(caller: Caller, config: Config) -> str:
+def used(lent: Credentials, authorization: str | None, api_key: str | None) -> str:
     """Return the key that a call is made with, or `none`."""
     try:
-        return key_for(caller, config)
+        return lent.key_for(authorization, api_key)
     except KeyMissing:
         return "none"
 
@@ -169,7 +169,7 @@ def test_the_fields_of_a_log_line_are_those_of_the_table(text: str, mcp: Mcp, lo
     trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     mcp.call("query_video_status", {"task_id": "sandbox-down"}, {"Authorization": f"Bearer {KEY}", **trace})
     pairs = {name for line in log_lines for name in re.findall(r" (\w+)=", line)}
-    assert pairs == set(table(text, "`request_id`").column(0))
+    assert pairs == set(table(text, "`http_method`").column(0))
 
 
 @either("docs/operating.md")

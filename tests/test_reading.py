@@ -1,4 +1,4 @@
-"""`reading.job`: whatever a job's data holds, its text stays readable, harmless and short."""
+"""`job_text.job`: whatever a job's data holds, its text stays readable, harmless and short."""
 
 import re
 import time
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scenext_service.tools import job_text as reading
+from scenext_service.tools import job_text
 
 URL = "https://oss.scenext.example/1/video.mp4?Expires=1&Signature=a%2Bb%3D"
 VIDEO = f"Video / 视频: [Watch the video / 观看视频]({URL})"
@@ -18,7 +18,7 @@ FRAMES = [{"id": "frame1", "image": "https://oss.scenext.example/1.png"}]
 
 def lines(data: dict[str, Any]) -> list[str]:
     """Return the text in lines, broken wherever any reader may break it."""
-    return reading.job(data).splitlines()
+    return job_text.write(data).splitlines()
 
 
 def test_a_completed_job_is_told_whole() -> None:
@@ -58,7 +58,7 @@ def test_an_unknown_status_is_shown_and_asked_for_again(data: dict[str, Any]) ->
     shown = lines(data)
     assert shown[0].startswith("Status / 状态: ")
     assert not shown[0].endswith(")")
-    assert "\n".join(shown).endswith(reading.ASK_AGAIN)
+    assert "\n".join(shown).endswith(job_text.ASK_AGAIN)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ SLOTS: dict[str, Callable[[Any], dict[str, Any]]] = {
 @pytest.mark.parametrize("slot", SLOTS)
 def test_no_field_breaks_out_of_its_line(slot: str) -> None:
     """Ours: upstream's text is shown, never obeyed: no new line, no hidden character, no link of its own."""
-    text = reading.job(SLOTS[slot](HOSTILE))
+    text = job_text.write(SLOTS[slot](HOSTILE))
     assert len(text.splitlines()) == len(lines(SLOTS[slot]("x")))
     assert [char for char in text if not char.isprintable() and char != "\n"] == []
     assert [address for address in LINK.findall(text) if not address.startswith("https://h/")] == []
@@ -143,7 +143,7 @@ HUGE = "points image " * 300_000
 def test_a_huge_field_leaves_the_text_short(slot: str) -> None:
     """Ours: the text goes to a model; the data beside it has all."""
     started = time.perf_counter()
-    length = len(reading.job(SLOTS[slot](HUGE)))
+    length = len(job_text.write(SLOTS[slot](HUGE)))
     assert 50 < length < 100_000
     assert time.perf_counter() - started < 5  # seconds; a loop over it takes less than one
 
@@ -226,7 +226,7 @@ def test_odd_frames_are_shown_as_far_as_they_go(progress: Any, count: int, shown
 
 def test_a_frame_without_an_id_is_still_a_picture() -> None:
     """Ours: Scenext's API reference documents a list of {id, image}; anything else is tolerated."""
-    assert LINK.findall(reading.job({"progress": [{"image": "https://h/1"}]})) == ["https://h/1"]
+    assert LINK.findall(job_text.write({"progress": [{"image": "https://h/1"}]})) == ["https://h/1"]
 
 
 @pytest.mark.parametrize(
@@ -272,4 +272,4 @@ def test_a_failed_job_gives_its_reasons_and_the_price_of_another(data: dict[str,
 
 def test_a_completed_job_shows_no_reason() -> None:
     """Ours: a message beside a success is none of a failure."""
-    assert "Reason" not in reading.job({"status": "COMPLETED", "result": {"message": "ok", "video_url": URL}})
+    assert "Reason" not in job_text.write({"status": "COMPLETED", "result": {"message": "ok", "video_url": URL}})

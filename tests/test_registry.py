@@ -4,9 +4,10 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 
-from scenext_service.mcp import Caller, Registry, Tool, ToolError, ToolResult
+from scenext_service.mcp import Call, Caller, Record, Registry, Tool, ToolError, ToolResult
 from scenext_service.mcp.jsonrpc import RpcError
 from scenext_service.mcp.registry import INTERNAL_FAILURE
 from scenext_service.serving import logs
@@ -29,15 +30,15 @@ SCHEMA = {
 }
 
 
-def echo(arguments: dict[str, Any], caller: Caller) -> ToolResult:
+def echo(arguments: dict[str, Any], call: Call) -> ToolResult:
     return ToolResult([{"type": "text", "text": "echoed"}], arguments)
 
 
-def refuse(arguments: dict[str, Any], caller: Caller) -> ToolResult:
+def refuse(arguments: dict[str, Any], call: Call) -> ToolResult:
     raise ToolError("It did not work. / 没有成功。")
 
 
-def break_down(arguments: dict[str, Any], caller: Caller) -> ToolResult:
+def break_down(arguments: dict[str, Any], call: Call) -> ToolResult:
     raise ZeroDivisionError("internals-of-ours")
 
 
@@ -49,7 +50,7 @@ SILENT = Tool(
     title="Silent",
     description="Says nothing.",
     schema={"type": "object"},
-    call=lambda arguments, caller: ToolResult([]),
+    call=lambda arguments, call: ToolResult([]),
     output_schema={"type": "object"},
     annotations={"readOnlyHint": True},
 )
@@ -65,8 +66,8 @@ def lines() -> Iterator[list[str]]:
     logger.removeHandler(handler)
 
 
-def call(arguments: Any, name: Any = "echo", caller: Caller | None = None) -> dict[str, Any]:
-    return REGISTRY.call({"name": name, "arguments": arguments}, caller or Caller())
+def call(arguments: Any, name: Any = "echo", record: Record | None = None) -> dict[str, Any]:
+    return REGISTRY.call({"name": name, "arguments": arguments}, Call(Caller(), record or Record()))
 
 
 def told(text: str) -> dict[str, Any]:
@@ -91,13 +92,6 @@ def test_a_definition_has_what_the_tool_gives_and_nothing_empty() -> None:
     ]
 
 
-def test_tools_are_known_by_their_exact_names() -> None:
-    """Spec: 2026-07-28, server/tools "Tool Names": case-sensitive."""
-    assert "echo" in REGISTRY
-    assert "Echo" not in REGISTRY
-    assert "theWord" not in REGISTRY
-
-
 @pytest.mark.parametrize(
     ("arguments", "received"),
     [
@@ -117,8 +111,12 @@ def test_tools_are_known_by_their_exact_names() -> None:
 def test_a_tool_receives_its_arguments_under_its_own_names(arguments: Any, received: Any) -> None:
     """Ours: null counts as absent, because models fill every argument; unknown arguments are ignored."""
     expected = arguments if received is ... else received
-    result = {"content": [{"type": "text", "text": "echoed"}], "isError": False, "structuredContent": expected}
-    assert call(arguments) == result
+    result = call(arguments)
+    assert result["structuredContent"] == expected
+    assert result["content"] == [
+        {"type": "text", "text": orjson.dumps(expected).decode()},  # for clients that show the content only
+        {"type": "text", "text": "echoed"},
+    ]
 
 
 def test_a_result_without_an_object_has_no_structured_content() -> None:
@@ -195,25 +193,25 @@ LONG = "x" * 500
 )
 def test_wrong_arguments_are_a_result_that_tells_the_model_what_to_mend(arguments: Any, text: str) -> None:
     """Spec: SEP-1303; 2026-07-28, server/tools "Error Handling". Ours: the argument, what came, in both languages."""
-    caller = Caller()
-    assert call(arguments, caller=caller) == told(text)
-    assert caller.log == {"outcome": "tool_error"}
+    record = Record()
+    assert call(arguments, record=record) == told(text)
+    assert record.fields() == {"tool": "echo", "outcome": "tool_error"}
 
 
 def test_the_failure_of_a_tool_is_told_in_its_own_words() -> None:
     """Spec: 2026-07-28, server/tools "Error Handling": tool execution errors."""
-    caller = Caller()
-    assert call({}, "refuse", caller) == told("It did not work. / 没有成功。")
-    assert caller.log == {"outcome": "tool_error"}
+    record = Record()
+    assert call({}, "refuse", record) == told("It did not work. / 没有成功。")
+    assert record.fields() == {"tool": "refuse", "outcome": "tool_error"}
 
 
 def test_a_bug_in_a_tool_is_told_without_internals_and_logged_with_its_trace(lines: list[str]) -> None:
     """Ours: the model can tell the user; what broke is for the operator."""
-    caller = Caller()
-    assert call({}, "break", caller) == told(INTERNAL_FAILURE)
+    record = Record()
+    assert call({}, "break", record) == told(INTERNAL_FAILURE)
     assert INTERNAL_FAILURE.startswith("This server failed while it ran the tool; the request was not at fault. ")
     assert "\n\n服务器在执行工具时出错，与请求内容无关" in INTERNAL_FAILURE
-    assert caller.log == {"outcome": "internal_error"}
+    assert record.fields() == {"tool": "break", "outcome": "internal_error"}
     (line,) = lines
     assert ' error "tool break failed" request_id="" exception="Traceback ' in line
     assert line.endswith('ZeroDivisionError: internals-of-ours"')
@@ -256,11 +254,12 @@ KNOWN = "Known tools: echo, refuse, break, silent"
 def test_a_malformed_call_and_an_unknown_tool_are_invalid_params(params: dict[str, Any], message: str) -> None:
     """Spec: 2026-07-28, server/tools "Error Handling": protocol errors."""
     with pytest.raises(RpcError) as caught:
-        REGISTRY.call(params, Caller())
+        REGISTRY.call(params, Call(Caller(), Record()))
     assert (caught.value.code, str(caught.value), caught.value.data) == (-32602, message, None)
 
 
 def test_a_caller_hides_its_keys_when_it_is_shown() -> None:
     """Ours: a key never gets into a log line or a trace."""
-    caller = Caller("Bearer secret-one", "secret-two", 1.5, "abc", log={"tool": "echo"})
-    assert repr(caller) == "Caller(received=1.5, request_id='abc', traceparent=None, log={'tool': 'echo'})"
+    shown = repr(Caller(authorization="Bearer secret-one", api_key="secret-two", request_id="abc"))
+    assert "secret" not in shown
+    assert "request_id='abc'" in shown

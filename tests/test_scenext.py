@@ -11,7 +11,6 @@ import orjson
 import pytest
 from requests.utils import get_netrc_auth
 
-from scenext_service.config import Config
 from scenext_service.scenext import failures
 from scenext_service.scenext.client import Scenext
 from scenext_service.scenext.sandbox import Sandbox
@@ -42,7 +41,7 @@ each_with_its_tries = pytest.mark.parametrize(
 
 
 def client(url: str, timeout: float = 5, slots: int = 4) -> Scenext:
-    return Scenext(Config(api_base_url=url, timeout=timeout, upstream_slots=slots))
+    return Scenext(url, timeout=timeout, slots=slots)
 
 
 def failure(call: Call, scenext: Scenext) -> failures.ScenextError:
@@ -113,7 +112,7 @@ def test_a_job_without_a_task_id_is_a_bad_answer(upstream: Upstream, data: dict[
     """Spec: Scenext API, "Generate video"."""
     upstream.answers["no-id"] = answer(200, orjson.dumps({"status": "success", "data": data}))
     scenext = client(f"{upstream.url}/no-id")
-    assert seen(failure(gen_video, scenext)) == (failures.BadAnswer, 200, 'without a "task_id"')
+    assert seen(failure(gen_video, scenext)) == (failures.BadResponse, 200, 'without a "task_id"')
     assert get_status(scenext) == data
 
 
@@ -161,7 +160,7 @@ def test_a_possible_task_id_ends_the_path_as_it_is(upstream: Upstream, task_id: 
 
 NOT_JSON = "not JSON, or nested too deeply"
 LOST = (failures.ConnectionLost, None, "")
-TOO_LARGE = (failures.BadAnswer, 200, "larger than 4194304 bytes")
+TOO_LARGE = (failures.BadResponse, 200, "larger than 4194304 bytes")
 
 
 @either
@@ -178,13 +177,13 @@ TOO_LARGE = (failures.BadAnswer, 200, "larger than 4194304 bytes")
         ("status-500", (failures.ServerFault, 500, "because")),
         ("status-503", (failures.ServerFault, 503, "because")),
         ("rejected", (failures.Rejected, 200, "This job was removed")),
-        ("empty", (failures.BadAnswer, 200, "empty")),
-        ("no-content", (failures.BadAnswer, 204, "empty")),
-        ("html", (failures.BadAnswer, 200, NOT_JSON)),
-        ("not-utf-8", (failures.BadAnswer, 200, NOT_JSON)),
-        ("array", (failures.BadAnswer, 200, "not a JSON object")),
-        ("no-data", (failures.BadAnswer, 200, 'without a "data" object')),
-        ("data-array", (failures.BadAnswer, 200, 'without a "data" object')),
+        ("empty", (failures.BadResponse, 200, "empty")),
+        ("no-content", (failures.BadResponse, 204, "empty")),
+        ("html", (failures.BadResponse, 200, NOT_JSON)),
+        ("not-utf-8", (failures.BadResponse, 200, NOT_JSON)),
+        ("array", (failures.BadResponse, 200, "not a JSON object")),
+        ("no-data", (failures.BadResponse, 200, 'without a "data" object')),
+        ("data-array", (failures.BadResponse, 200, 'without a "data" object')),
     ],
 )
 def test_an_answer_that_is_no_success_has_its_class_and_leaves_slot_and_connection_free(
@@ -217,8 +216,8 @@ def test_an_answer_that_is_no_success_has_its_class_and_leaves_slot_and_connecti
         ("endless-body", TOO_LARGE),
         ("too-large", TOO_LARGE),
         ("bomb", TOO_LARGE),
-        ("parts", (failures.BadAnswer, 200, "of more than 100000 parts")),
-        ("broken-gzip", (failures.BadAnswer, 200, "its compression is broken")),
+        ("parts", (failures.BadResponse, 200, "of more than 100000 parts")),
+        ("broken-gzip", (failures.BadResponse, 200, "its compression is broken")),
     ],
 )
 def test_an_answer_that_cannot_be_used_has_its_class_and_leaks_no_slot_and_no_connection(
@@ -235,7 +234,7 @@ def test_an_answer_that_cannot_be_used_has_its_class_and_leaks_no_slot_and_no_co
 def test_headers_that_break_off_are_an_empty_answer(upstream: Upstream) -> None:
     """Gap: http.client takes the end of a connection for the end of the headers."""
     error = failure(gen_video, client(f"{upstream.url}/half-head"))
-    assert seen(error) == (failures.BadAnswer, 200, "empty")
+    assert seen(error) == (failures.BadResponse, 200, "empty")
 
 
 def test_retry_after_is_passed_on(upstream: Upstream) -> None:
@@ -379,7 +378,7 @@ def test_nobody_gets_the_answer_of_another(monkeypatch: pytest.MonkeyPatch, beha
     # What is final before the answer is a failure; a second answer may be noticed when the next is asked for.
     expected = {"after-101": {"ConnectionLost"}, "two-framings": {"Rejected"}}.get(behaviour, {"own"})
     if behaviour.startswith("body-of-"):
-        expected = {"BadAnswer", "Redirected"}
+        expected = {"BadResponse", "Redirected"}
     assert set(came) <= expected | ({"ConnectionLost"} if behaviour.startswith("twice") else set())
     assert len(came) == CALLERS * CALLS
     assert len(upstream.requests) <= CALLERS * CALLS  # a reset may take a request away before it is read
@@ -610,7 +609,9 @@ def test_a_tls_connection_that_ends_after_the_request_is_lost(monkeypatch: pytes
 
 def test_a_transport_that_is_given_takes_the_place_of_the_network() -> None:
     """Ours: the sandbox is a transport adapter."""
-    scenext = Scenext(Config(), Sandbox(clock=lambda: 0, sleep=lambda seconds: None))
+    scenext = Scenext(
+        "https://api.example/api", timeout=5, slots=1, adapter=Sandbox(clock=lambda: 0, sleep=lambda seconds: None)
+    )
     assert get_status(scenext, "sandbox-in-progress")["status"] == "IN_PROGRESS"
     assert seen(failure(lambda scenext: get_status(scenext, "12345"), scenext))[0] is failures.NotFound
 

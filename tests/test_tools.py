@@ -334,13 +334,13 @@ NOTHING_STARTED = "Nothing was started or charged."
     [
         pytest.param(QUERY, {}, ('"task_id"', "Missing"), id="task-id-missing"),
         pytest.param(QUERY, {"task_id": None}, ('"task_id"', "Missing"), id="task-id-null"),
-        pytest.param(QUERY, {"task_id": ""}, ("no task_id", "gen_video"), id="task-id-empty"),
-        pytest.param(QUERY, {"task_id": " \t\n"}, ("no task_id", "gen_video"), id="task-id-blank"),
+        pytest.param(QUERY, {"task_id": ""}, ("not a task_id", "gen_video"), id="task-id-empty"),
+        pytest.param(QUERY, {"task_id": " \t\n"}, ("not a task_id", "gen_video"), id="task-id-blank"),
         pytest.param(QUERY, {"task_id": 12345}, ('"task_id"', "string", "12345"), id="task-id-integer"),
         pytest.param(QUERY, {"task_id": ["a"]}, ('"task_id"', "string", "an array"), id="task-id-array"),
         pytest.param(QUERY, {"taskId": {}}, ('"task_id"', "string", "an object"), id="alias-object"),
         *[
-            pytest.param(QUERY, {"task_id": bad}, ("no task_id", "letters, digits"), id=f"task-id-{ascii(bad)[1:9]}")
+            pytest.param(QUERY, {"task_id": bad}, ("not a task_id", "letters, digits"), id=f"task-id-{ascii(bad)[1:9]}")
             for bad in (".", "..", "../x", "a/b", "a?b", "a#b", "a%2e", "a\nb", "a\x00b", "a b", "é", "１２", "a" * 129)
         ],
         pytest.param(GEN, {}, ("`question`", "`question_images`", NOTHING_STARTED), id="no-question"),
@@ -502,7 +502,7 @@ def test_a_bug_of_ours_does_not_advise_to_start_a_job_that_may_run_already(mcp: 
     ],
 )
 def test_an_answer_that_is_nested_too_deeply_is_blamed_on_scenext(mcp: Mcp, upstream: Upstream, body: bytes) -> None:
-    """Ours: failures.BadAnswer or Rejected: whatever upstream sends is no failure of this server."""
+    """Ours: failures.BadResponse or Rejected: whatever upstream sends is no failure of this server."""
     assert isinstance(orjson.loads(body), dict)  # what is read without complaint
     upstream.script = (200, body)
     text = assert_fails(mcp.call(QUERY, {"task_id": "12345"}), "Scenext")

@@ -12,7 +12,7 @@ from requests.adapters import BaseAdapter
 
 from scenext_service import create_app
 from scenext_service.config import Config, ConfigError, from_env
-from scenext_service.mcp import Caller, Registry, Tool
+from scenext_service.mcp import Call, Caller, Record, Registry, Tool
 from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.serving import logs
 
@@ -122,11 +122,11 @@ def test_without_a_trace_context_none_is_sent(mcp: Mcp, upstream: Recorder) -> N
 def test_the_trace_of_a_bug_in_a_tool_has_the_calls_id(log_lines: list[str]) -> None:
     """Ours: every line of one call is found by its id."""
 
-    def broken(arguments: dict[str, Any], caller: Caller) -> Any:
+    def broken(arguments: dict[str, Any], call: Call) -> Any:
         raise ZeroDivisionError
 
     tools = Registry([Tool("broken", "Broken", "Breaks.", {"type": "object"}, broken)])
-    tools.call({"name": "broken"}, Caller(request_id="abc-123"))
+    tools.call({"name": "broken"}, Call(Caller(request_id="abc-123"), Record()))
     assert [
         line for line in log_lines if 'error "tool broken failed" request_id=abc-123 exception=' in line
     ] == log_lines
@@ -139,10 +139,12 @@ def test_json_lines_hold_the_same_as_logfmt_lines(capsys: pytest.CaptureFixture[
     warning, call = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert (warning["level"], warning["event"][:18]) == ("warning", "SCENEXT_SANDBOX is")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", call.pop("time"))
-    assert (call.pop("ms") >= 0, call.pop("upstream_ms") >= 0) == (True, True)
+    assert (call.pop("ms") >= 0, call.pop("upstream_ms") >= 0, call.pop("bytes") > 0) == (True, True, True)
     assert call == {
         "level": "info",
-        "event": "call",
+        "event": "request",
+        "http_method": "POST",
+        "path": "/mcp",
         "request_id": "abc-123",
         "era": "modern",
         "trace_id": TRACE,

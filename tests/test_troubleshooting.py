@@ -8,7 +8,7 @@ import pytest
 from scenext_service import create_app
 from scenext_service.config import Config
 from scenext_service.mcp.registry import INTERNAL_FAILURE
-from scenext_service.tools import definitions
+from scenext_service.tools import gen_video
 from scenext_service.tools.failure_texts import TEXTS
 
 from . import pages
@@ -35,7 +35,7 @@ def texts_of_the_tools(mcp: Mcp) -> list[Said]:
         ("gen_video", {"question": "x", "quality": "x"}),
     ]
     arguments = [mcp.call(tool, given)["content"][0]["text"] for tool, given in wrong]
-    own = [definitions.NO_QUESTION, definitions.BAD_NOTIFY_URL, INTERNAL_FAILURE]
+    own = [gen_video.NO_QUESTION, gen_video.BAD_NOTIFY_URL, INTERNAL_FAILURE]
     return [Said(*advice) for advice in TEXTS.values()] + [halves(text) for text in [*arguments, *own]]
 
 

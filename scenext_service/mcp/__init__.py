@@ -4,21 +4,33 @@ A request moves one way, from top to bottom, and its answer back:
 
     transport    HTTP: path, method, Origin, media type, size, CORS. The only module that knows Flask.
     origins      which web pages may call
-    dispatch     bytes to messages, batches and notifications, error code to HTTP status
+    dispatch     bytes to messages, batches and notifications; which era a request belongs to
     jsonrpc      the JSON-RPC envelope and its errors
-    eras         protocol versions; which era a request belongs to
-    legacy       the methods of the handshake revisions
-    modern       the metadata checks and the methods of 2026-07-28
-    mirror       arguments that a client repeats in headers
-    registry     the tools: definitions, argument checks, calls
+    eras         what an era is
+    legacy       the era of the handshake revisions
+    modern       the era of 2026-07-28
+    registry     what the server says about itself; the tools: definitions, argument checks, calls
     arguments    what the model is told of arguments that do not fit
+    call         what goes along with a message: its caller, and its record for the log
 
-Nothing here knows Scenext. A new protocol revision of a known era is one entry in `eras`.
+Nothing here knows Scenext. A new protocol revision of a known era is one entry in that era's `VERSIONS`; a new era is a
+module like `modern`, and one entry in `dispatch.ERAS`.
 """
 
+from .call import Call, Caller, Record
 from .origins import Origins
-from .registry import Caller, Registry, Tool, ToolError, ToolResult
-from .server import Server
+from .registry import Registry, Server, Tool, ToolError, ToolResult
 from .transport import create_blueprint
 
-__all__ = ["Caller", "Origins", "Registry", "Server", "Tool", "ToolError", "ToolResult", "create_blueprint"]
+__all__ = [
+    "Call",
+    "Caller",
+    "Origins",
+    "Record",
+    "Registry",
+    "Server",
+    "Tool",
+    "ToolError",
+    "ToolResult",
+    "create_blueprint",
+]

@@ -5,41 +5,35 @@ Source: MCP 2026-07-28, basic/transports/streamable-http "Sending Messages"; 202
 
 import logging
 import re
-from dataclasses import dataclass, replace
+import time
+from dataclasses import dataclass
 from typing import Any
 
 from . import legacy, modern
-from .eras import BATCH_VERSION, SUPPORTED_VERSIONS, UNDECLARED_VERSION, Era, Headers, classify, unsupported_version
+from .call import Call, Caller, Record
+from .eras import Era, check_version_header
 from .jsonrpc import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
-    UNSUPPORTED_PROTOCOL_VERSION,
     Message,
     Notification,
     Request,
-    Response,
     RpcError,
     error,
     loads,
-    params_of,
     parse,
     result,
 )
-from .registry import Caller
-from .server import Methods, Server
+from .registry import Server
 
 log = logging.getLogger(__name__)
 
-MAX_BATCH = 20  # messages in one legacy batch; they run one after the other, within one deadline
+# The first that owns a request answers it, so the one that owns whatever is left comes last.
+ERAS = (modern, legacy)
+SUPPORTED_VERSIONS = tuple(version for era in ERAS for version in era.VERSIONS)
 
-# The HTTP status of a JSON-RPC error to a request. Legacy errors are 200 because real clients take a 404 for a lost
-# session and raise on 401 and 403. Whatever is not named here: 200 legacy, 400 modern.
-_STATUS = {
-    (Era.LEGACY, UNSUPPORTED_PROTOCOL_VERSION): 400,
-    (Era.MODERN, METHOD_NOT_FOUND): 404,
-}
-_DEFAULT_STATUS = {Era.LEGACY: 200, Era.MODERN: 400}
+MAX_BATCH = 20  # messages in one legacy batch; they run one after the other, within one deadline
 
 _TRACEPARENT = re.compile(  # W3C Trace Context: no version ff, nothing more in version 00, no ids of zeros
     r"(?!ff|00.{54})[0-9a-f]{2}(-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(?:-.*)?", re.DOTALL
@@ -48,117 +42,104 @@ _TRACEPARENT = re.compile(  # W3C Trace Context: no version ff, nothing more in 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP status and body; no body where nothing but an acknowledgement is owed."""
+    """An HTTP status and body, None where nothing but an acknowledgement is owed; and what is noted of each message."""
 
     status: int
     body: bytes | None
-
-
-ACCEPTED = Answer(202, None)
+    records: tuple[Record, ...]
 
 
 class Dispatcher:
     """Answers the messages of one server; made once, shared by all threads."""
 
     def __init__(self, server: Server) -> None:
-        self._tools = server.tools
-        self._methods: dict[Era, Methods] = {
-            Era.LEGACY: legacy.methods(server),
-            Era.MODERN: modern.methods(server),
-        }
+        self._eras: list[Era] = [era.era(server, SUPPORTED_VERSIONS) for era in ERAS]
 
-    def handle(self, body: bytes, headers: Headers, caller: Caller) -> Answer:
+    def handle(self, body: bytes, caller: Caller) -> Answer:
         """Answer one HTTP body. Never raises: a bug of ours becomes an internal error, and its trace a log line."""
+        record = Record(request_id=caller.request_id)
         try:
             value = loads(body)
             if isinstance(value, list):
-                return self._batch(value, headers, caller)
-            return self._one(parse(value), headers, caller)
+                return self._batch(value, caller)
+            return self._message(parse(value), caller, record)
         except RpcError as failure:
-            caller.log["outcome"] = failure.code
-            return Answer(400, error(failure.id, failure))
+            return _refusal(failure, 400, record)
 
-    def _batch(self, values: list[Any], headers: Headers, caller: Caller) -> Answer:
-        version = UNDECLARED_VERSION if headers.protocol_version is None else headers.protocol_version
-        if version != BATCH_VERSION:
-            raise RpcError(INVALID_REQUEST, f"Invalid Request: only protocol version {BATCH_VERSION} has batches")
+    def _batch(self, values: list[Any], caller: Caller) -> Answer:
+        version = legacy.UNDECLARED_VERSION if caller.protocol_version is None else caller.protocol_version
+        if version != legacy.BATCH_VERSION:
+            raise RpcError(
+                INVALID_REQUEST, f"Invalid Request: only protocol version {legacy.BATCH_VERSION} has batches"
+            )
         if not 0 < len(values) <= MAX_BATCH:
             raise RpcError(INVALID_REQUEST, f"Invalid Request: a batch has 1 to {MAX_BATCH} messages")
-        answers = [body for value in values if (body := self._entry(value, headers, caller)) is not None]
-        caller.log.update(era=Era.LEGACY, method="batch", tool=None, outcome="ok")
-        return Answer(200, b"[" + b",".join(answers) + b"]") if answers else ACCEPTED
+        answers = [self._entry(value, caller) for value in values]
+        records = tuple(record for answer in answers for record in answer.records)
+        bodies = [answer.body for answer in answers if answer.body is not None]
+        return Answer(200, b"[" + b",".join(bodies) + b"]", records) if bodies else Answer(202, None, records)
 
-    def _entry(self, value: Any, headers: Headers, caller: Caller) -> bytes | None:
-        """Answer one message of a batch. Neither `initialize` nor a modern request may stand in one."""
+    def _entry(self, value: Any, caller: Caller) -> Answer:
+        """Answer one message of a batch, and note how long that took."""
+        record = Record(request_id=caller.request_id)
+        started = time.monotonic()
         try:
             message = parse(value)
-            if isinstance(message, Request) and (
-                message.method == "initialize" or classify(message.method, message.params, headers) is Era.MODERN
-            ):
+            if isinstance(message, Request) and not self._era(message, caller).batched(message.method):
                 raise RpcError(INVALID_REQUEST, "Invalid Request: this message cannot be in a batch", id=message.id)
+            answer = self._message(message, caller, record)
         except RpcError as failure:
-            return error(failure.id, failure)
-        return self._one(message, headers, caller).body
+            answer = _refusal(failure, 200, record)
+        record.ms = round((time.monotonic() - started) * 1000, 1)
+        record.bytes = len(answer.body or b"")
+        return answer
 
-    def _one(self, message: Message, headers: Headers, caller: Caller) -> Answer:
-        if isinstance(message, Response):
-            return self._acknowledge("response", headers, caller)
-        if isinstance(message, Notification):
-            return self._acknowledge("notification", headers, caller)
-        era = classify(message.method, message.params, headers)
-        table = self._methods[era]
-        caller.log.update(era=era, method=message.method if message.method in table else "unknown")
+    def _message(self, message: Message, caller: Caller, record: Record) -> Answer:
+        if isinstance(message, Request):
+            return self._request(message, caller, record)
+        # Neither has an effect on a server without sessions.
+        record.method = "notification" if isinstance(message, Notification) else "response"
+        check_version_header(caller.protocol_version, SUPPORTED_VERSIONS)
+        record.outcome = "ok"
+        return Answer(202, None, (record,))
+
+    def _request(self, request: Request, caller: Caller, record: Record) -> Answer:
+        era = self._era(request, caller)
+        method = era.methods.get(request.method)
+        trace = _traceparent(request.params, caller)
+        record.era = era.name
+        record.method = "unknown" if method is None else request.method  # a made-up name is kept out of the log
+        record.trace_id = trace and trace.split("-")[1]
         try:
-            if era is Era.LEGACY and message.method != "initialize":
-                _check_version_header(headers)
-            params = params_of(message)
-            traceparent = _traceparent(params.get("_meta"), headers)
-            caller.log["trace_id"] = traceparent and traceparent.split("-")[1]
-            if traceparent is not None:
-                caller = replace(caller, traceparent=traceparent)
-            if era is Era.MODERN:
-                modern.check(message.method, params, headers, self._tools)
-            method = table.get(message.method)
+            params = era.accept(request, caller)
             if method is None:
-                raise RpcError(METHOD_NOT_FOUND, f"Method not found: {message.method[:100]}")
-            caller.log["tool"] = _known(params.get("name"), self._tools) if message.method == "tools/call" else None
-            answer = Answer(200, result(message.id, method(params, caller)))
-            caller.log.setdefault("outcome", "ok")
-            return answer
+                raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method[:100]}")
+            record.outcome = "ok"  # unless the method says something else
+            return Answer(200, result(request.id, method(params, Call(caller, record, trace))), (record,))
         except RpcError as failure:
-            caller.log["outcome"] = failure.code
-            status = _STATUS.get((era, failure.code), _DEFAULT_STATUS[era])
-            return Answer(status, error(message.id, failure))
+            failure.id = request.id
+            return _refusal(failure, era.statuses.get(failure.code, era.status), record)
         except Exception:
-            fields = {"request_id": caller.request_id}
-            log.exception("method %s failed", caller.log["method"], extra={"fields": fields})
-            caller.log["outcome"] = INTERNAL_ERROR
-            return Answer(_DEFAULT_STATUS[era], error(message.id, RpcError(INTERNAL_ERROR, "Internal error")))
+            log.exception("method %s failed", record.method, extra={"fields": {"request_id": caller.request_id}})
+            return _refusal(RpcError(INTERNAL_ERROR, "Internal error", id=request.id), era.status, record)
 
-    def _acknowledge(self, kind: str, headers: Headers, caller: Caller) -> Answer:
-        """Accept a message that is owed no answer, and do nothing: none has an effect on a server without sessions."""
-        caller.log.update(method=kind, outcome="ok")
-        _check_version_header(headers)
-        return ACCEPTED
+    def _era(self, request: Request, caller: Caller) -> Era:
+        return next(era for era in self._eras if era.owns(request, caller))
 
 
-def _check_version_header(headers: Headers) -> None:
-    if headers.protocol_version is not None and headers.protocol_version not in SUPPORTED_VERSIONS:
-        raise unsupported_version(headers.protocol_version)
+def _refusal(failure: RpcError, status: int, record: Record) -> Answer:
+    record.outcome = failure.code
+    return Answer(status, error(failure.id, failure), (record,))
 
 
-def _traceparent(meta: Any, headers: Headers) -> str | None:
+def _traceparent(params: Any, caller: Caller) -> str | None:
     """Return the trace context from `_meta.traceparent`, else from the header; None where neither has a valid one.
 
     Of a later version it is what version 00 defines, as version 00: a caller can put anything behind that.
     """
+    meta = params.get("_meta") if isinstance(params, dict) else None
     given = meta.get("traceparent") if isinstance(meta, dict) else None
-    for value in (given, headers.traceparent):
+    for value in (given, caller.traceparent):
         if isinstance(value, str) and (match := _TRACEPARENT.fullmatch(value)):
             return f"00{match[1]}"
     return None
-
-
-def _known(name: object, names: Any) -> Any:
-    """Return the name where it is one of ours: what a client made up does not get into a log line."""
-    return name if isinstance(name, str) and name in names else "unknown"

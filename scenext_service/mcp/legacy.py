@@ -1,46 +1,64 @@
 """The handshake revisions, 2024-11-05 to 2025-11-25: their methods, answered without a session.
 
-A method that is not in the table does not exist in this era, and no modern word may appear in its answers.
+A method that is not in the table does not exist in this era, and no modern word may appear in its answers. Errors are
+HTTP 200, because real clients take a 404 for a lost session and raise on 401 and 403.
 
-Source: MCP 2025-11-25, basic/lifecycle, basic/utilities/ping, server/tools.
+Source: MCP 2025-11-25, basic/lifecycle, basic/utilities/ping, server/tools; 2025-03-26, basic/transports (batches).
 """
 
 from typing import Any
 
-import orjson
+from .call import Call, Caller
+from .eras import Era, check_version_header
+from .jsonrpc import INVALID_PARAMS, UNSUPPORTED_PROTOCOL_VERSION, Request, RpcError, params_of
+from .registry import CAPABILITIES, Server, refuse_cursor
 
-from .eras import LATEST_LEGACY_VERSION, LEGACY_VERSIONS
-from .jsonrpc import INVALID_PARAMS, RpcError
-from .registry import Caller
-from .server import CAPABILITIES, Methods, Server, refuse_cursor
+VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
+
+UNDECLARED_VERSION = "2025-03-26"  # what a request without the header speaks
+BATCH_VERSION = "2025-03-26"  # the only revision that has batches
 
 
-def methods(server: Server) -> Methods:
-    """Make the table of the era's methods. Answers that never change are written once, here."""
-    pong = orjson.Fragment(b"{}")
-    tool_list = orjson.Fragment(orjson.dumps({"tools": server.tools.definitions()}))
+def era(server: Server, supported: tuple[str, ...]) -> Era:
+    """Make the era. Answers that never change are made once, here."""
+    tool_list = {"tools": server.tools.definitions()}
 
-    def initialize(params: dict[str, Any], caller: Caller) -> Any:
-        requested = params.get("protocolVersion", LATEST_LEGACY_VERSION)
+    def initialize(params: dict[str, Any], call: Call) -> Any:
+        requested = params.get("protocolVersion", VERSIONS[0])
         if not isinstance(requested, str):
             raise RpcError(INVALID_PARAMS, 'Invalid params: "protocolVersion" must be a string')
         return {
-            "protocolVersion": requested if requested in LEGACY_VERSIONS else LATEST_LEGACY_VERSION,
+            "protocolVersion": requested if requested in VERSIONS else VERSIONS[0],
             "capabilities": CAPABILITIES,
             "serverInfo": server.info,
             "instructions": server.instructions,
         }
 
-    def ping(params: dict[str, Any], caller: Caller) -> Any:
-        return pong
+    def ping(params: dict[str, Any], call: Call) -> Any:
+        return {}
 
-    def tools_list(params: dict[str, Any], caller: Caller) -> Any:
+    def tools_list(params: dict[str, Any], call: Call) -> Any:
         refuse_cursor(params)
         return tool_list
 
-    return {
-        "initialize": initialize,
-        "ping": ping,
-        "tools/list": tools_list,
-        "tools/call": server.tools.call,
-    }
+    return Era(
+        name="legacy",
+        owns=lambda request, caller: True,  # what no other era owns
+        accept=lambda request, caller: _accept(request, caller, supported),
+        methods={
+            "initialize": initialize,
+            "ping": ping,
+            "tools/list": tools_list,
+            "tools/call": server.tools.call,
+        },
+        batched=lambda method: method != "initialize",
+        status=200,
+        statuses={UNSUPPORTED_PROTOCOL_VERSION: 400},
+    )
+
+
+def _accept(request: Request, caller: Caller, supported: tuple[str, ...]) -> dict[str, Any]:
+    """Return the params. Raises RpcError; `initialize` negotiates the version, whatever its header says."""
+    if request.method != "initialize":
+        check_version_header(caller.protocol_version, supported)
+    return params_of(request)

@@ -3,76 +3,91 @@
 A method that is not in the table does not exist in this era. Nothing here changes while the server runs, so there is
 nothing to subscribe to.
 
-Source: MCP 2026-07-28, basic/index "_meta", basic/transports/streamable-http "Server Validation", server/discover,
-server/tools, server/utilities/caching.
+Source: MCP 2026-07-28, basic/index "_meta", basic/transports/streamable-http "Server Validation" and "Value Encoding",
+server/discover, server/tools, server/utilities/caching.
 """
 
+import base64
 from typing import Any
 
-import orjson
+from .call import Call, Caller
+from .eras import Era, unsupported_version
+from .jsonrpc import HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND, Request, RpcError, params_of
+from .registry import CAPABILITIES, Server, refuse_cursor
 
-from . import mirror
-from .eras import (
-    CLIENT_CAPABILITIES,
-    CLIENT_INFO,
-    MODERN_VERSIONS,
-    PROTOCOL_VERSION,
-    SERVER_INFO,
-    SUPPORTED_VERSIONS,
-    Headers,
-    unsupported_version,
-)
-from .jsonrpc import HEADER_MISMATCH, INVALID_PARAMS, RpcError
-from .registry import Caller, Registry
-from .server import CAPABILITIES, Methods, Server, refuse_cursor
+VERSIONS = ("2026-07-28",)
+
+PROTOCOL_VERSION = "io.modelcontextprotocol/protocolVersion"
+CLIENT_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
+CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
+SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 
 TTL_MS = 3_600_000  # milliseconds that a client may keep the list; it changes only with a new release
 
 _NAMED_METHODS = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}  # whose Mcp-Name must agree
 
 
-def check(method: str, params: dict[str, Any], headers: Headers, tools: Registry) -> None:
-    """Raise RpcError where the metadata is incomplete, a header disagrees with the body, or the version is not ours.
-
-    The version's header comes before the version: a client that disagrees with itself is told so first.
-    """
-    version = _declared_version(params)
-    _agree("MCP-Protocol-Version", headers.protocol_version, version)
-    if version not in MODERN_VERSIONS:
-        raise unsupported_version(version)
-    _agree("Mcp-Method", headers.method, method)
-    name = params.get(_NAMED_METHODS.get(method, ""))
-    # A name that is no string has no header form: the method itself refuses it, and says why.
-    if isinstance(name, str):
-        _agree("Mcp-Name", mirror.decode(headers.name), name)
-        for one in tools.mirrored(name) if method == "tools/call" else ():
-            mirror.check(one, params.get("arguments"), headers.parameter(one.name))
-
-
-def methods(server: Server) -> Methods:
-    """Make the table of the era's methods. Everything that stays the same between requests is written once, here."""
-    meta = {SERVER_INFO: server.info}
-    stamp = {"resultType": "complete", "_meta": orjson.Fragment(orjson.dumps(meta))}
+def era(server: Server, supported: tuple[str, ...]) -> Era:
+    """Make the era. Answers that never change are made once, here."""
+    stamp = {"resultType": "complete", "_meta": {SERVER_INFO: server.info}}
     cacheable = {"ttlMs": TTL_MS, "cacheScope": "public", **stamp}
-    tool_list = orjson.Fragment(orjson.dumps({"tools": server.tools.definitions(), **cacheable}))
+    tool_list = {"tools": server.tools.definitions(), **cacheable}
     discovery = {
-        "supportedVersions": SUPPORTED_VERSIONS,
+        "supportedVersions": supported,
         "capabilities": CAPABILITIES,
         "instructions": server.instructions,
+        **cacheable,
     }
-    discovered = orjson.Fragment(orjson.dumps({**discovery, **cacheable}))
 
-    def discover(params: dict[str, Any], caller: Caller) -> Any:
-        return discovered
+    def discover(params: dict[str, Any], call: Call) -> Any:
+        return discovery
 
-    def tools_list(params: dict[str, Any], caller: Caller) -> Any:
+    def tools_list(params: dict[str, Any], call: Call) -> Any:
         refuse_cursor(params)
         return tool_list
 
-    def tools_call(params: dict[str, Any], caller: Caller) -> Any:
-        return {**server.tools.call(params, caller), **stamp}
+    def tools_call(params: dict[str, Any], call: Call) -> Any:
+        return {**server.tools.call(params, call), **stamp}
 
-    return {"server/discover": discover, "tools/list": tools_list, "tools/call": tools_call}
+    return Era(
+        name="modern",
+        owns=owns,
+        accept=lambda request, caller: _accept(request, caller, supported),
+        methods={"server/discover": discover, "tools/list": tools_list, "tools/call": tools_call},
+        batched=lambda method: False,
+        status=400,
+        statuses={METHOD_NOT_FOUND: 404},
+    )
+
+
+def owns(request: Request, caller: Caller) -> bool:
+    """Return whether a request is modern: by its body first, by its version header second.
+
+    Never by Mcp-Method or Mcp-Name: mcp-remote sends both with a legacy `initialize`. And `initialize` without
+    modern metadata selects the legacy era whatever its header says: it is what negotiates the version.
+    """
+    meta = request.params.get("_meta") if isinstance(request.params, dict) else None
+    if isinstance(meta, dict) and PROTOCOL_VERSION in meta:
+        return True
+    return caller.protocol_version in VERSIONS and request.method != "initialize"
+
+
+def _accept(request: Request, caller: Caller, supported: tuple[str, ...]) -> dict[str, Any]:
+    """Return the params. Raises RpcError for incomplete metadata, a header that disagrees, a version that is not ours.
+
+    The version's header comes before the version: a client that disagrees with itself is told so first.
+    """
+    params = params_of(request)
+    version = _declared_version(params)
+    _require_match("MCP-Protocol-Version", caller.protocol_version, version)
+    if version not in VERSIONS:
+        raise unsupported_version(version, supported)
+    _require_match("Mcp-Method", caller.method, request.method)
+    name = params.get(_NAMED_METHODS.get(request.method, ""))
+    # A name that is not a string has no header form: the method itself refuses it, and says why.
+    if isinstance(name, str):
+        _require_match("Mcp-Name", decode(caller.name), name)
+    return params
 
 
 def _declared_version(params: dict[str, Any]) -> str:
@@ -89,7 +104,7 @@ def _declared_version(params: dict[str, Any]) -> str:
     return version
 
 
-def _agree(header: str, value: str | None, expected: str) -> None:
+def _require_match(header: str, value: str | None, expected: str) -> None:
     if value is None:
         raise RpcError(HEADER_MISMATCH, f"Header mismatch: the header {header} is missing or malformed")
     if value != expected:
@@ -97,3 +112,18 @@ def _agree(header: str, value: str | None, expected: str) -> None:
             HEADER_MISMATCH,
             f"Header mismatch: {header} header value '{value[:100]}' does not match body value '{expected[:100]}'",
         )
+
+
+def decode(value: str | None) -> str | None:
+    """Undo the `=?base64?…?=` form of a header value; None where a character or the Base64 inside is not allowed."""
+    if value is None or not value.isascii():
+        return None
+    if not (value.startswith("=?base64?") and value.endswith("?=")):
+        return value
+    encoded = value[len("=?base64?") : -len("?=")]
+    try:
+        decoded = base64.b64decode(encoded, validate=True)
+        # b64decode tolerates stray bits in the last character, an encoder never sends them.
+        return decoded.decode() if base64.b64encode(decoded).decode() == encoded else None
+    except ValueError:  # not Base64, not ASCII, or not UTF-8
+        return None

@@ -1,4 +1,4 @@
-"""The tools: what `tools/list` publishes and what `tools/call` runs.
+"""What a server says about itself, and its tools: what `tools/list` publishes and what `tools/call` runs.
 
 Source: MCP 2026-07-28, server/tools; SEP-1303 (wrong arguments are a tool error, because the model can mend them).
 """
@@ -9,55 +9,44 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import fastjsonschema
+import orjson
 
 from .arguments import explain
-from .eras import CLIENT_CAPABILITIES
-from .jsonrpc import INVALID_PARAMS, MISSING_REQUIRED_CLIENT_CAPABILITY, RpcError
-from .mirror import Mirrored, mirrored
+from .call import Call
+from .jsonrpc import INVALID_PARAMS, RpcError
 
 log = logging.getLogger(__name__)
 
+CAPABILITIES: dict[str, Any] = {"tools": {}}  # nothing changes while the server runs, so no listChanged
+
 
 class ToolError(Exception):
-    """A failure that the model is told in words, as a result with `isError`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """What a tool may know of the HTTP request it serves. `repr` hides both headers: they carry keys."""
-
-    authorization: str | None = field(default=None, repr=False)  # the Authorization header, as sent
-    api_key: str | None = field(default=None, repr=False)  # the X-API-Key header, as sent
-    received: float = 0.0  # time.monotonic() when the request had been read
-    request_id: str = ""  # the request's own, or one that was made for it
-    traceparent: str | None = None  # W3C Trace Context, from the metadata or the header
-    log: dict[str, Any] = field(default_factory=dict)  # fields that the tool adds to the call's log line
+    """A failure explained to the model, as a result with `isError`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """A success: content blocks as MCP defines them, and the object they say in words."""
+    """A success: content blocks as MCP defines them, and the object they say in words.
 
-    content: list[Any]
-    structured: Any = None
+    With an object, the first block of the result is that object as JSON, for clients that show only the content.
+    """
+
+    content: list[dict[str, Any]]
+    structured: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool. `schema` is published and enforced; `aliases` maps other spellings of arguments to its own.
-
-    `requires` are the client capabilities without which it cannot work, as a ClientCapabilities object.
-    """
+    """A tool. `schema` is published and enforced; `aliases` maps other spellings of arguments to its own."""
 
     name: str
     title: str
     description: str
     schema: dict[str, Any]
-    call: Callable[[dict[str, Any], Caller], ToolResult]
+    call: Callable[[dict[str, Any], Call], ToolResult]
     output_schema: dict[str, Any] | None = None
     annotations: dict[str, Any] | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
-    requires: Mapping[str, Any] = field(default_factory=dict)
 
     def definition(self) -> dict[str, Any]:
         """Return the tool as `tools/list` shows it."""
@@ -77,45 +66,36 @@ class Registry:
     def __init__(self, tools: Iterable[Tool]) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._validate = {tool.name: fastjsonschema.compile(tool.schema) for tool in self._tools.values()}
-        self._mirrored = {tool.name: mirrored(tool.schema) for tool in self._tools.values()}
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._tools
 
     def definitions(self) -> list[dict[str, Any]]:
         """Return every tool's definition."""
         return [tool.definition() for tool in self._tools.values()]
 
-    def mirrored(self, name: str) -> tuple[Mirrored, ...]:
-        """Return the arguments of a tool that its caller mirrors into headers; none where there is no such tool."""
-        return self._mirrored.get(name, ())
-
-    def call(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    def call(self, params: dict[str, Any], call: Call) -> dict[str, Any]:
         """Answer `tools/call`: `{"content": [...], "isError": bool}`, with `structuredContent` on success.
 
-        Raises RpcError where the call itself is malformed, names no tool of ours, or comes from a client that lacks a
-        capability that the tool requires.
+        Raises RpcError where the call itself is malformed or names no tool of ours.
         """
+        call.record.tool = "unknown"
         tool = self._named(params.get("name"))
+        call.record.tool = tool.name
         arguments = params.get("arguments")
         if arguments is not None and not isinstance(arguments, dict):
             raise RpcError(INVALID_PARAMS, 'Invalid params: "arguments" must be an object')
-        if tool.requires:
-            _check_capabilities(tool, params.get("_meta"))
         try:
-            result = tool.call(self._checked(tool, arguments or {}), caller)
+            result = tool.call(self._checked(tool, arguments or {}), call)
         except ToolError as error:
-            caller.log["outcome"] = "tool_error"
-            return {"content": [{"type": "text", "text": str(error)}], "isError": True}
+            call.record.outcome = "tool_error"
+            return {"content": [_text(str(error))], "isError": True}
         except Exception:
-            # A bug of ours is no reason to leave the model without a word, nor to tell it what broke.
-            log.exception("tool %s failed", tool.name, extra={"fields": {"request_id": caller.request_id}})
-            caller.log["outcome"] = "internal_error"
-            return {"content": [{"type": "text", "text": INTERNAL_FAILURE}], "isError": True}
-        answer = {"content": result.content, "isError": False}
-        if result.structured is not None:
-            answer["structuredContent"] = result.structured
-        return answer
+            # Tell the model that the tool failed, but not how.
+            log.exception("tool %s failed", tool.name, extra={"fields": {"request_id": call.caller.request_id}})
+            call.record.outcome = "internal_error"
+            return {"content": [_text(INTERNAL_FAILURE)], "isError": True}
+        if result.structured is None:
+            return {"content": result.content, "isError": False}
+        written = orjson.dumps(result.structured).decode()
+        return {"content": [_text(written), *result.content], "isError": False, "structuredContent": result.structured}
 
     def _named(self, name: Any) -> Tool:
         if not isinstance(name, str):
@@ -137,16 +117,23 @@ class Registry:
         return named
 
 
-def _check_capabilities(tool: Tool, meta: Any) -> None:
-    """Raise RpcError where the request does not declare what the tool requires. Legacy requests declare nothing."""
-    declared = meta.get(CLIENT_CAPABILITIES) if isinstance(meta, dict) else None
-    missing = {name: value for name, value in tool.requires.items() if name not in (declared or {})}
-    if missing:
-        raise RpcError(
-            MISSING_REQUIRED_CLIENT_CAPABILITY,
-            f"Missing required client capability: {', '.join(missing)}",
-            data={"requiredCapabilities": missing},
-        )
+@dataclass(frozen=True, slots=True)
+class Server:
+    """An MCP server: `info` is the specification's Implementation object, `instructions` are for the model."""
+
+    info: dict[str, Any]
+    instructions: str
+    tools: Registry
+
+
+def refuse_cursor(params: dict[str, Any]) -> None:
+    """Raise RpcError(INVALID_PARAMS) for any cursor: the list has one page, so none was ever handed out."""
+    if params.get("cursor") is not None:
+        raise RpcError(INVALID_PARAMS, "Invalid params: unknown cursor; the list of tools has a single page")
+
+
+def _text(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}
 
 
 INTERNAL_FAILURE = (

@@ -5,34 +5,27 @@ basic/transports; Fetch, "CORS protocol".
 """
 
 import logging
-import re
-import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, request
-from flask.blueprints import BlueprintSetupState
-from werkzeug.routing import Rule
+from flask import Blueprint, request
 from werkzeug.wsgi import get_content_length, get_input_stream
 
+from .call import Caller, Record
 from .dispatch import Answer, Dispatcher
-from .eras import Headers
 from .jsonrpc import INVALID_REQUEST, PARSE_ERROR, RpcError, error
 from .origins import Origins
-from .registry import Caller
-from .server import Server
+from .registry import Server
 
 log = logging.getLogger(__name__)
 
-Observer = Callable[[Mapping[str, Any]], None]
+Report = Callable[[Record], None]
 
 PATHS = ("/mcp", "/mcp/")  # both, without a redirect: clients lose their Authorization on one
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-_UNREADABLE = (400, "Parse error: the body could not be read to its end", PARSE_ERROR)
-_LATE = (408, "Request Timeout: the body did not come to its end in time", INVALID_REQUEST)
+# The view answers them all, so that a 405 says why, and has its CORS headers.
+_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 
 _ALLOW = "POST, OPTIONS"
 _CORS = {
@@ -44,54 +37,59 @@ _CORS = {
     "Vary": "Origin",
 }
 
+_LATE = (408, "Request Timeout: the body did not come to its end in time")
+_UNREADABLE = (400, "Parse error: the body could not be read to its end", PARSE_ERROR)
+
 
 class _Refused(Exception):
-    """A request that is answered without a look at any message in it."""
+    """A request refused before its body is parsed."""
 
     def __init__(self, status: int, message: str, code: int = INVALID_REQUEST) -> None:
         super().__init__(message)
-        self.answer = Answer(status, error(None, RpcError(code, message)))
+        self.status = status
+        self.body = error(None, RpcError(code, message))
 
 
-def create_blueprint(server: Server, origins: Origins, max_body: int, observe: Observer | None = None) -> Blueprint:
+def create_blueprint(server: Server, origins: Origins, max_body: int, report: Report) -> Blueprint:
     """Make the blueprint that serves `server`; a body of more than `max_body` bytes is refused.
 
-    `observe` gets the fields of each log line.
+    `report` gets the record of each message once it is answered. The application says in each request's environ when it
+    came, `scenext.started` (time.monotonic()), and by which id it is known, `scenext.request_id`.
     """
     blueprint = Blueprint("mcp", __name__)
     dispatcher = Dispatcher(server)
 
-    @blueprint.endpoint("mcp")
-    def endpoint() -> Response:
-        started = time.perf_counter()
+    def mcp() -> tuple[bytes, int, list[tuple[str, str]]]:
         environ = request.environ
-        environ["scenext.path"] = str(request.url_rule)  # for gunicorn's access log
-        fields: dict[str, Any] = {"request_id": _request_id(environ)}
+        request_id = environ["scenext.request_id"]
         origin = environ.get("HTTP_ORIGIN")
         allowed = origin is None or origins.accept(origin, environ.get("HTTP_HOST", ""))
         try:
             _check_headers(environ, allowed)
             if environ["REQUEST_METHOD"] == "OPTIONS":
-                answer = Answer(204, None)
+                answer = Answer(204, None, (Record(request_id=request_id),))
             else:
-                body = _body(environ, max_body, fields["request_id"])
-                answer = dispatcher.handle(body, _mcp_headers(environ), _caller(environ, fields))
+                answer = dispatcher.handle(_body(environ, max_body, request_id), _caller(environ, request_id))
         except _Refused as refusal:
-            answer = refusal.answer
-        fields["status"] = answer.status
-        fields["ms"] = round((time.perf_counter() - started) * 1000, 1)
-        log.info("call", extra={"fields": fields})
-        if observe is not None:
-            observe(fields)
-        return _response(answer, fields["request_id"], origin if allowed else None)
+            answer = Answer(refusal.status, refusal.body, (Record(request_id=request_id),))
+        for record in answer.records:
+            _complete(record, answer, environ)
+            report(record)
+        return answer.body or b"", answer.status, _headers(answer, request_id, origin if allowed else None)
 
-    def add_rules(state: BlueprintSetupState) -> None:
-        # Rules without methods: the view answers every method, so that a 405 has its Allow and its CORS headers.
-        for path in PATHS:
-            state.app.url_map.add(Rule(path, endpoint="mcp"))
-
-    blueprint.record_once(add_rules)
+    for path in PATHS:
+        blueprint.add_url_rule(path, view_func=mcp, methods=_METHODS, provide_automatic_options=False)
     return blueprint
+
+
+def _complete(record: Record, answer: Answer, environ: dict[str, Any]) -> None:
+    """Note what HTTP knows. A message of a batch has its own time and size already."""
+    record.http_method = environ["REQUEST_METHOD"]
+    record.path = request.path
+    record.status = answer.status
+    if record.ms is None:
+        record.ms = round((time.monotonic() - environ["scenext.started"]) * 1000, 1)
+        record.bytes = len(answer.body or b"")
 
 
 def _check_headers(environ: dict[str, Any], origin_allowed: bool) -> None:
@@ -108,15 +106,16 @@ def _check_headers(environ: dict[str, Any], origin_allowed: bool) -> None:
         raise _Refused(415, "Unsupported Media Type: send the message with Content-Type: application/json")
     if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
         raise _Refused(415, "Unsupported Media Type: send the message without Content-Encoding")
-    if environ.get("HTTP_TRANSFER_ENCODING") and not environ.get("wsgi.input_terminated"):
-        # uWSGI hands no chunks over, unless a proxy put them together; Werkzeug would overlook the length it tells.
-        if not environ.get("CONTENT_LENGTH"):
-            raise _Refused(411, "Length Required: this server hands no chunked body over; send a Content-Length")
-        del environ["HTTP_TRANSFER_ENCODING"]
+    chunked = environ.get("HTTP_TRANSFER_ENCODING") and not environ.get("wsgi.input_terminated")
+    if chunked and not environ.get("CONTENT_LENGTH"):  # uWSGI passes no chunked body on unless a proxy joined it
+        raise _Refused(411, "Length Required: this server hands no chunked body over; send a Content-Length")
 
 
 def _body(environ: dict[str, Any], limit: int, request_id: str) -> bytes:
     """Read the request's body. Raises _Refused where it is too large, cut short, wrongly chunked or late."""
+    if not environ.get("wsgi.input_terminated"):
+        # Where a proxy joined the chunks for uWSGI, this header would make Werkzeug ignore the Content-Length.
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
     announced = get_content_length(environ)
     if announced is not None and announced > limit:
         raise _too_large(limit)
@@ -144,56 +143,31 @@ def _too_large(limit: int) -> _Refused:
     return _Refused(413, f"Content Too Large: the limit is {limit} bytes")
 
 
-def _mcp_headers(environ: dict[str, Any]) -> Headers:
+def _caller(environ: dict[str, Any], request_id: str) -> Caller:
     def header(name: str) -> str | None:
-        value: str | None = environ.get(f"HTTP_{name}")
+        value: str | None = environ.get(name)
         # Surrounding blanks are no part of a value (RFC 9110, section 5.5), but not every server takes them away.
         return value and value.strip(" \t")
 
-    return Headers(
-        header("MCP_PROTOCOL_VERSION"),
-        header("MCP_METHOD"),
-        header("MCP_NAME"),
-        header("TRACEPARENT"),
-        lambda name: header(f"MCP_PARAM_{name.upper().replace('-', '_')}"),
-    )
-
-
-def _caller(environ: dict[str, Any], fields: dict[str, Any]) -> Caller:
     return Caller(
+        protocol_version=header("HTTP_MCP_PROTOCOL_VERSION"),
+        method=header("HTTP_MCP_METHOD"),
+        name=header("HTTP_MCP_NAME"),
+        traceparent=header("HTTP_TRACEPARENT"),
         authorization=environ.get("HTTP_AUTHORIZATION"),
         api_key=environ.get("HTTP_X_API_KEY"),
+        request_id=request_id,
         received=time.monotonic(),
-        request_id=fields["request_id"],
-        log=fields,
     )
 
 
-def _request_id(environ: dict[str, Any]) -> str:
-    """Return the caller's X-Request-ID where it is a plain word, else a new one."""
-    given = environ.get("HTTP_X_REQUEST_ID", "")
-    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
-
-
-class _Response(Response):
-    """A response that is sent as it stands; Werkzeug would copy its headers and go through them once more."""
-
-    default_mimetype = None
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[Any]:
-        start_response(self.status, self.headers.to_wsgi_list())
-        return () if environ["REQUEST_METHOD"] == "HEAD" else self.response
-
-
-def _response(answer: Answer, request_id: str, origin: str | None) -> Response:
-    """Write the answer; with `origin`, so that a page of that origin may read it."""
+def _headers(answer: Answer, request_id: str, origin: str | None) -> list[tuple[str, str]]:
+    """Return the answer's headers; with `origin`, so that a page of that origin may read it."""
     headers = [("X-Request-ID", request_id)]
     if answer.body is not None:
-        headers += [("Content-Type", "application/json"), ("Content-Length", str(len(answer.body)))]
-    elif answer.status != 204:  # which has none: RFC 9110, section 8.6
-        headers.append(("Content-Length", "0"))
+        headers.append(("Content-Type", "application/json"))
     if answer.status == 405:
         headers.append(("Allow", _ALLOW))
     if origin is not None:
         headers += [("Access-Control-Allow-Origin", origin), *_CORS.items()]
-    return _Response([answer.body or b""], answer.status, headers)
+    return headers

@@ -4,8 +4,8 @@ Source: Scenext's API reference, "Get status" and "Generate video".
 """
 
 import re
+import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -14,16 +14,19 @@ import orjson
 import requests
 import urllib3
 from requests.adapters import BaseAdapter
+from requests.structures import CaseInsensitiveDict
 
-from ..config import MIN_SECRET, Config
 from ..version import VERSION
 from . import failures, responses
+from .auth import redact
 from .deadline import DeadlineAdapter
 from .incomplete import BROKEN, forget, translate
 from .text import one_line
 
-MAX_ANSWER = 4 * 1024 * 1024  # bytes of an answer, after decompression
-MAX_PARTS = 100_000  # objects, arrays and members of an answer: 4 MiB of `[[],[],…]` stop all threads for a second
+QUALITIES = ("h", "m", "l")  # of a video: high, medium, low
+
+MAX_RESPONSE = 4 * 1024 * 1024  # bytes of a response, after decompression
+MAX_PARTS = 100_000  # objects, arrays and members of a response: 4 MiB of `[[],[],…]` stop all threads for a second
 
 _TASK_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")  # RFC 3986's unreserved characters
 
@@ -32,14 +35,14 @@ NO_HEADERS: Headers = {}
 
 
 class Operation(NamedTuple):
-    """A call of the API. Whatever reached Scenext is never sent again; `repeatable` is for connections that failed."""
+    """A call of the API. `repeatable`: may be sent again after a connection that never opened."""
 
     method: str
     path: str
     repeatable: bool
 
 
-# A job costs money, so it is started once or not at all. Asking how it stands is free.
+# A job costs money, so it is started once or not at all. Asking for its status is free.
 GET_STATUS = Operation("GET", "/get_status/", repeatable=True)
 GEN_VIDEO = Operation("POST", "/gen_video", repeatable=False)
 
@@ -47,17 +50,24 @@ GEN_VIDEO = Operation("POST", "/gen_video", repeatable=False)
 class Scenext:
     """The API at one base URL; shared by all threads. `adapter` is the transport: the network where it is left out.
 
-    `occupy` is told of each upstream slot that is taken (1) and given back (-1).
+    A call lasts `timeout` seconds at most, and `slots` of them go on at the same time. `in_use` is called with 1 when a
+    slot is taken and -1 when it is free again.
     """
 
     def __init__(
-        self, config: Config, adapter: BaseAdapter | None = None, occupy: Callable[[int], None] | None = None
+        self,
+        base_url: str,
+        *,
+        timeout: float,
+        slots: int,
+        adapter: BaseAdapter | None = None,
+        in_use: Callable[[int], None] = lambda change: None,
     ) -> None:
-        self._base_url = config.api_base_url
-        self._timeout = config.timeout
-        self._adapter = adapter or DeadlineAdapter(config.upstream_slots)
-        self._slots = deque(range(config.upstream_slots))  # thread-safe, and quicker than a semaphore
-        self._occupy = occupy or (lambda change: None)
+        self._base_url = base_url
+        self._timeout = timeout
+        self._adapter = adapter or DeadlineAdapter(slots)
+        self._slots = threading.BoundedSemaphore(slots)
+        self._in_use = in_use
 
     def get_status(self, task_id: str, key: str, started: float, headers: Headers = NO_HEADERS) -> dict[str, Any]:
         """Return the `data` object of a job. `started` is the time.monotonic() from which the timeout counts.
@@ -75,7 +85,7 @@ class Scenext:
         request = self._request(GEN_VIDEO, "", orjson.dumps(job), key, headers)
         data = self._call(GEN_VIDEO, request, key, started)
         if responses.task_id(data) is None:
-            raise failures.BadAnswer(200, 'without a "task_id"')
+            raise failures.BadResponse(200, 'without a "task_id"')
         return data
 
     @cached_property
@@ -92,11 +102,9 @@ class Scenext:
         started: float,
         asked: str | None = None,
     ) -> dict[str, Any]:
-        try:
-            slot = self._slots.pop()
-        except IndexError:
-            raise failures.Busy from None
-        self._occupy(1)
+        if not self._slots.acquire(blocking=False):
+            raise failures.Busy
+        self._in_use(1)
         try:
             try:
                 response = self._send(request, started)
@@ -107,31 +115,27 @@ class Scenext:
             with response:
                 return self._data(response, key, asked)
         finally:
-            self._occupy(-1)
-            self._slots.append(slot)
+            self._in_use(-1)
+            self._slots.release()
 
     def _data(self, response: requests.Response, key: str, asked: str | None) -> dict[str, Any]:
         """Read a response; return its `data`. `asked` is the job that it must be about."""
-        content = self._read(response)
-        if len(key) >= MIN_SECRET:
-            # An upstream that echoes what it got must not show a key that was lent to the one it was lent to.
-            content = responses.without(key, content)
-        data = responses.data(response.status_code, response.headers, content)
+        body = redact(key, self._read(response))
+        data = responses.parse(response.status_code, response.headers, body)
         if asked is not None and responses.task_id(data) not in (None, asked):
-            response.raw.close()  # whatever comes from this connection answers another request
+            response.raw.close()  # whatever comes from this connection belongs to another request
             raise failures.ConnectionLost
         return data
 
     def _request(
         self, operation: Operation, task_id: str, body: bytes | None, key: str, headers: Headers
     ) -> requests.PreparedRequest:
-        """Prepare a request by hand: its parts are valid, and the checks of requests cost a third of the call."""
+        """Prepare a request by hand: its parts are valid (benchmarks/prices.py, "request by hand")."""
         request = requests.PreparedRequest()
         request.method = operation.method
         request.url = f"{self._base_url}{operation.path}{task_id}"
         fixed = _HEADERS if body is None else {**_JSON_HEADERS, "Content-Length": str(len(body))}
-        # A plain mapping takes a tenth of the time of requests' own, and urllib3 only goes through it.
-        request.headers = {**fixed, "Authorization": f"Bearer {key}", **headers}  # type: ignore[assignment]
+        request.headers = CaseInsensitiveDict({**fixed, "Authorization": f"Bearer {key}", **headers})
         request.body = body
         return request
 
@@ -147,26 +151,27 @@ class Scenext:
             return self._adapter.send(request, stream=True, timeout=left, **environment)
         except BROKEN as error:
             raise translate(error, self._timeout) from None
-        except OSError:  # requests' own, where REQUESTS_CA_BUNDLE names no file
+        except OSError:  # raised by requests if REQUESTS_CA_BUNDLE is not a file
             raise failures.TlsFailed from None
 
     def _read(self, response: requests.Response) -> bytes:
+        """Read the body, and decode what is encoded (benchmarks/prices.py, "decoding only what is encoded")."""
         raw = response.raw
         compressed = "Content-Encoding" in response.headers
         try:
-            content: bytes = raw.read(MAX_ANSWER + 1, decode_content=compressed)
+            body: bytes = raw.read(MAX_RESPONSE + 1, decode_content=compressed)
         except urllib3.exceptions.DecodeError as error:
             forget(error)
-            raise failures.BadAnswer(response.status_code, "its compression is broken") from None
+            raise failures.BadResponse(response.status_code, "its compression is broken") from None
         except BROKEN as error:
             raise translate(error, self._timeout) from None
-        if len(content) > MAX_ANSWER:
-            raise failures.BadAnswer(response.status_code, f"larger than {MAX_ANSWER} bytes")
-        if sum(map(content.count, (b"{", b"[", b","))) > MAX_PARTS:
-            raise failures.BadAnswer(response.status_code, f"of more than {MAX_PARTS} parts")
-        if not compressed and raw.length_remaining:  # urllib3 would say so to the next read
+        if len(body) > MAX_RESPONSE:
+            raise failures.BadResponse(response.status_code, f"larger than {MAX_RESPONSE} bytes")
+        if sum(map(body.count, (b"{", b"[", b","))) > MAX_PARTS:
+            raise failures.BadResponse(response.status_code, f"of more than {MAX_PARTS} parts")
+        if not compressed and raw.length_remaining:  # a cut body: urllib3 would raise at the next read
             raise failures.ConnectionLost
-        return content
+        return body
 
 
 _HEADERS = {

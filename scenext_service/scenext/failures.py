@@ -11,10 +11,10 @@
     │   ├── NameNotResolved
     │   ├── ConnectionFailed
     │   └── TlsFailed
-    ├── Incomplete            the request may have arrived; there is no answer
+    ├── Incomplete            the request may have arrived; there is no response
     │   ├── DeadlinePassed
     │   └── ConnectionLost
-    └── Answered              Scenext answered, and it was no success
+    └── Responded             Scenext responded, and it was not a success
         ├── KeyRefused        401, 403
         ├── OutOfCredit       402, or a message about points
         ├── NotFound          404
@@ -23,7 +23,7 @@
         ├── Redirected        3xx
         ├── UnexpectedStatus  any other status
         ├── Rejected          {"status": "error"}
-        └── BadAnswer         empty, not JSON, no object, without data, too large
+        └── BadResponse       empty, not JSON, no object, without data, too large
 
 Which of these may be repeated, and which may have started a job, is a question of the branch: callers ask for the
 branch, never for a message.
@@ -31,7 +31,13 @@ branch, never for a message.
 
 
 class ScenextError(Exception):
-    """Any failure of a call. `detail` is what came, fit to be shown to the caller, and never holds the key."""
+    """Any failure of a call. `detail` is what came, fit to be shown to the caller, and never holds the key.
+
+    `status` is the HTTP status of a response, `retry_after` the seconds after which Scenext wants to be asked again.
+    """
+
+    status: int | None = None
+    retry_after: int | None = None
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail)
@@ -90,11 +96,8 @@ class ConnectionLost(Incomplete):
     """Indicate a connection that broke before the whole answer was there."""
 
 
-class Answered(ScenextError):
-    """Indicate a complete answer that is no success.
-
-    `status` is its HTTP status; `retry_after` are the seconds after which Scenext wants to be asked again, or None.
-    """
+class Responded(ScenextError):
+    """Indicate a complete response that is not a success."""
 
     def __init__(self, status: int, detail: str = "", retry_after: int | None = None) -> None:
         super().__init__(detail)
@@ -102,37 +105,37 @@ class Answered(ScenextError):
         self.retry_after = retry_after
 
 
-class KeyRefused(Answered):
+class KeyRefused(Responded):
     """Indicate that Scenext does not accept the key."""
 
 
-class OutOfCredit(Answered):
+class OutOfCredit(Responded):
     """Indicate that the account has too few points."""
 
 
-class NotFound(Answered):
+class NotFound(Responded):
     """Indicate that Scenext knows no such job under this key."""
 
 
-class RateLimited(Answered):
+class RateLimited(Responded):
     """Indicate too many calls."""
 
 
-class ServerFault(Answered):
+class ServerFault(Responded):
     """Indicate a failure inside Scenext."""
 
 
-class Redirected(Answered):
+class Redirected(Responded):
     """Indicate a redirect, which is not followed: the key would go with it."""
 
 
-class UnexpectedStatus(Answered):
+class UnexpectedStatus(Responded):
     """Indicate a status that the API's documentation does not name."""
 
 
-class Rejected(Answered):
+class Rejected(Responded):
     """Indicate an answer that says error in words. `detail` is its message."""
 
 
-class BadAnswer(Answered):
+class BadResponse(Responded):
     """Indicate a success whose body is not what the API documents. `detail` says what it is instead."""

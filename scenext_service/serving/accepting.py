@@ -76,7 +76,7 @@ class AcceptingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         self.set_accept_enabled(False)
         if now >= self._warned_until:
             self._warned_until = now + WARN_AGAIN
-            log.warning("no new connection can be had until others end: %s", reason.strerror)
+            log.warning("no new connections until others end: %s", reason.strerror)
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Accept new connections, or none; in a pause, none. gunicorn calls this in each turn of its loop."""

@@ -1,6 +1,6 @@
-"""Log lines: one an event, on stdout, as `time level event key=value …` or as JSON objects.
+"""Log lines: one for each event, on stdout, as `time level event key=value …` or as JSON objects.
 
-Never in a line: a key, a query string, an upstream body, or a name that a client made up.
+A line never holds a key, a query string, a response of Scenext, or a name that a client made up.
 """
 
 import json
@@ -8,9 +8,12 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 ROOT = __package__.partition(".")[0]  # the logger above all of ours
+
+log = logging.getLogger(__name__)
 
 _PLAIN = re.compile(r"[A-Za-z0-9._:/+-]+")
 
@@ -51,6 +54,11 @@ def configure(level: str, form: str = "logfmt") -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(FORMATTERS[form]())
     logger.handlers = [handler]
+
+
+def write_request(fields: Mapping[str, Any], level: int = logging.INFO) -> None:
+    """Write the line of a request, or of a message in one: who asked for what, what came of it, how long it took."""
+    log.log(level, "request", extra={"fields": fields})
 
 
 def _value(value: object) -> str:

@@ -12,8 +12,6 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from ..config import ConfigError
-
 _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -25,10 +23,8 @@ class Metrics:
             # prometheus-client reads the variable when it is imported, which is why that happens below.
             os.environ[_DIRECTORY] = directory = tempfile.mkdtemp(prefix="scenext-metrics-")
             atexit.register(remove, directory, os.getpid())
-        try:
-            from prometheus_client import Counter, Gauge, Histogram
-        except ImportError:
-            raise ConfigError("SCENEXT_METRICS needs prometheus-client: install the `metrics` extra") from None
+        from prometheus_client import Counter, Gauge, Histogram
+
         self._requests = Counter(
             "scenext_requests_total",
             "MCP requests by era, method, tool, outcome and HTTP status",
@@ -50,14 +46,14 @@ class Metrics:
         )
 
     def observe(self, fields: Mapping[str, Any]) -> None:
-        """Count one answered request, from the fields of its log line."""
+        """Count one answered message, from the fields of its log line."""
         labels = ("era", "method", "tool", "outcome", "status")
         self._requests.labels(*(str(value) if (value := fields.get(name)) is not None else "" for name in labels)).inc()
         if "upstream_ms" in fields:
             self._seconds.labels(fields["tool"]).observe(fields["upstream_ms"] / 1000)
 
     def occupy(self, change: int) -> None:
-        """Note that so many more upstream slots are taken."""
+        """Add to the slots in use; negative when one is free again."""
         self._slots.inc(change)
 
     def page(self) -> tuple[bytes, str]:

@@ -44,7 +44,7 @@ class Threads:
         except RuntimeError:  # the platform allows no more
             if not self._started:
                 raise
-            log.warning("no thread to be had beyond the %d there are; a request waits for one of them", self._started)
+            log.warning("cannot start more than %d threads; requests wait for a free one", self._started)
             return
         self._started += 1
         with self._lock:

@@ -122,7 +122,7 @@ class Worker(AcceptingWorker):
             _refuse(client, 500, "Internal Error")
             return
         status, reason = next((found for kind, found in STATUS.items() if isinstance(exc, kind)), _BAD_REQUEST)
-        log.info("no request", extra={"fields": {"reason": type(exc).__name__, "status": status}})
+        log.info("malformed request", extra={"fields": {"reason": type(exc).__name__, "status": status}})
         # With a request, its body turned out to be broken after it had been answered: a second answer would pass for
         # the next request's.
         if req is None or isinstance(exc, errors.ConfigurationProblem):

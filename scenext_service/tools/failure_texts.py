@@ -6,8 +6,8 @@ Every class of `failures` that can reach a tool has one line in the table below;
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..config import PLACEHOLDER
 from ..scenext import failures
+from ..scenext.auth import PLACEHOLDER
 
 
 class Advice(NamedTuple):
@@ -33,7 +33,7 @@ TEXTS: Mapping[type[failures.ScenextError], Advice] = {
         "请让用户重新复制密钥，并只放在一个请求头中。",
     ),
     failures.InvalidTaskId: Advice(
-        "This is no task_id{detail}. A task_id has 1 to 128 letters, digits and - _ . ~ and comes from the result of"
+        "This is not a task_id{detail}. A task_id has 1 to 128 letters, digits and - _ . ~ and comes from the result of"
         " gen_video. Call query_video_status again with exactly that value.",
         "任务 ID 无效{detail}。任务 ID 由 1 到 128 个字母、数字或 - _ . ~ 组成，来自 gen_video 的返回结果。"
         "请用该值原样重新调用 query_video_status。",
@@ -113,7 +113,7 @@ TEXTS: Mapping[type[failures.ScenextError], Advice] = {
         "Scenext answered with an error{detail}. Mend what it names and call again, or tell the user what it said.",
         "Scenext 返回错误{detail}。请按提示修正后重试，或把上述信息告知用户。",
     ),
-    failures.BadAnswer: Advice(
+    failures.BadResponse: Advice(
         "Scenext's answer, HTTP {status}, could not be used; it is wrong in this way{detail}.",
         "Scenext 的响应（HTTP {status}）无法使用，原因如下{detail}。",
     ),
@@ -129,7 +129,7 @@ _MAYBE_CHARGED = Advice(
     " can look the job up at Scenext, and start another only if they ask for it.",
     "任务可能已经创建并扣费。请勿自行再次调用 gen_video：请告知用户，由用户在 Scenext 中确认后再决定是否重新创建。",
 )
-_UNCERTAIN = (failures.Incomplete, failures.ServerFault, failures.BadAnswer)
+_UNCERTAIN = (failures.Incomplete, failures.ServerFault, failures.BadResponse)
 
 
 def advise(failure: failures.ScenextError, *, charged: bool) -> str:
@@ -138,8 +138,7 @@ def advise(failure: failures.ScenextError, *, charged: bool) -> str:
     if isinstance(failure, _UNCERTAIN):
         then = _MAYBE_CHARGED if charged else _REPEAT
         advice = Advice(f"{advice.english} {then.english}", f"{advice.chinese}{then.chinese}")
-    wait = getattr(failure, "retry_after", None)
-    known = {"status": getattr(failure, "status", None), "seconds": 30 if wait is None else wait}
+    known = {"status": failure.status, "seconds": 30 if failure.retry_after is None else failure.retry_after}
     return "\n\n".join(
         (
             advice.english.format(detail=_detail(failure, ": "), **known),

@@ -17,7 +17,7 @@ MAX_FRAMES = 20  # shown, the newest; the data has all
 MAX_LINES = 10  # of one kind: videos, points, reasons
 MAX_TEXT = 500  # characters of a reason or another value
 MAX_LABEL = 60  # characters of a frame's id or a field's name
-MAX_URL = 2000  # characters; browsers take no more for granted
+MAX_URL = 2000  # characters; what browsers are sure to accept
 
 ASK_AGAIN = (
     "Next: ask again in 30 seconds with the same task_id, until COMPLETED or FAILED; a video takes 10 to 20 minutes. Do"
@@ -46,7 +46,7 @@ _URL_ESCAPES = {ord(char): f"%{ord(char):02X}" for char in ' "<>()[]\\`|^{}'}
 _TEXT_ESCAPES = {ord(char): f"\\{char}" for char in "\\[]<>`"}
 
 
-def job(data: dict[str, Any]) -> str:
+def write(data: dict[str, Any]) -> str:
     """Return the text for a job's `data`."""
     status = _text(data.get("status", "unknown"), MAX_LABEL)
     state = _STATES.get(status)

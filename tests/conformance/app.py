@@ -14,11 +14,14 @@ from typing import Any
 
 from flask import Flask
 
-from scenext_service import mcp, tools
+from scenext_service import mcp
 from scenext_service.config import from_env
-from scenext_service.mcp import Caller, Tool, ToolError, ToolResult
+from scenext_service.mcp import Call, Tool, ToolError, ToolResult
 from scenext_service.scenext.client import Scenext
 from scenext_service.scenext.sandbox import Sandbox
+from scenext_service.serving.application import Service
+from scenext_service.tools import tools
+from scenext_service.tools.credentials import Credentials
 
 NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
 
@@ -55,16 +58,16 @@ def resource(uri: str) -> dict[str, Any]:
     return {"type": "resource", "resource": {"uri": uri, "mimeType": "text/plain", "text": "An embedded resource."}}
 
 
-def fixture(name: str, *content: dict[str, Any], schema: dict[str, Any] | None = None, **options: Any) -> Tool:
+def fixture(name: str, *content: dict[str, Any], schema: dict[str, Any] | None = None) -> Tool:
     """Make a tool that always returns the same content."""
 
-    def call(arguments: dict[str, Any], caller: Caller) -> ToolResult:
+    def answer(arguments: dict[str, Any], call: Call) -> ToolResult:
         return ToolResult(list(content))
 
-    return Tool(name, name, f"The suite's fixture {name}.", schema or NO_ARGUMENTS, call, **options)
+    return Tool(name, name, f"The suite's fixture {name}.", schema or NO_ARGUMENTS, answer)
 
 
-def fail(arguments: dict[str, Any], caller: Caller) -> ToolResult:
+def fail(arguments: dict[str, Any], call: Call) -> ToolResult:
     raise ToolError("This tool intentionally returns an error for testing")
 
 
@@ -106,7 +109,7 @@ FIXTURES = [
     Tool("test_error_handling", "test_error_handling", "Always fails.", NO_ARGUMENTS, fail),
     fixture("json_schema_2020_12_tool", text("ok"), schema=JSON_SCHEMA_2020_12),
     fixture("test_x_mcp_header", text("ok"), schema=MIRRORED),
-    fixture("test_missing_capability", text("ok"), requires={"sampling": {}}),
+    fixture("test_missing_capability", text("ok")),
     # These two would stream if they had anything to say before their result.
     fixture("test_streaming_elicitation", text("ok")),
     fixture("test_logging_tool", text("ok")),
@@ -116,10 +119,11 @@ FIXTURES = [
 def create() -> Flask:
     """Make the application."""
     config = from_env(os.environ)
-    own = tools.tools(config, Scenext(config, Sandbox()))
+    scenext = Scenext(config.api_base_url, timeout=config.timeout, slots=config.upstream_slots, adapter=Sandbox())
+    own = tools(scenext, Credentials(), config.default_quality)
     server = mcp.Server({"name": "conformance", "version": "1"}, "Fixtures.", mcp.Registry([*own, *FIXTURES]))
-    app = Flask(__name__, static_folder=None)
-    app.register_blueprint(mcp.create_blueprint(server, mcp.Origins(), config.max_body))
+    app = Service(__name__)
+    app.register_blueprint(mcp.create_blueprint(server, mcp.Origins(), config.max_body, lambda record: None))
     return app
 
 

@@ -1,0 +1,140 @@
+"""The tool `gen_video`: start a job, which is charged.
+
+Its schemas are plain: hosts refuse or drop tools with root-level `anyOf`, `pattern`, `additionalProperties`, `$schema`.
+"""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..mcp import Call, Tool, ToolError, ToolResult
+from ..scenext.client import QUALITIES, Scenext
+from ..scenext.text import one_line
+from .asking import ask
+from .credentials import Credentials
+
+DESCRIPTION = (
+    "Start one Scenext job that makes a teaching video explaining a question; returns the job's task_id at once, not"
+    " the video. 创建一个讲解题目的教学视频任务，立即返回 task_id。\n"
+    "Use it when the user wants a new video about a question. Not for asking how a video stands, and not again for the"
+    " same question: use query_video_status with the task_id instead.\n"
+    "EVERY CALL STARTS AND CHARGES A NEW JOB (points of the user's account), also when it is repeated. A video takes 10"
+    " to 20 minutes; poll query_video_status every 30 seconds.\n"
+    "At least one of question and question_images is needed. A reference answer keeps the explanation accurate.\n"
+    "Needs the user's Scenext API key in the HTTP headers of the MCP connection (Authorization: Bearer or X-API-Key);"
+    " never ask for it in the conversation."
+)
+
+OUTPUT_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "task_id": {"type": "string", "description": "The new job's id, for query_video_status."},
+        "status": {"description": "success: the job has started."},
+        "message": {"description": "What to do next."},
+    },
+    "required": ["task_id"],
+}
+
+STARTED = (
+    "The job has started. Next: call query_video_status with this task_id now, then every 30 seconds until COMPLETED or"
+    " FAILED; a video takes 10 to 20 minutes. Do not call gen_video again for it: every call is charged."
+    "\n视频生成任务创建成功。下一步：用该 task_id 调用 query_video_status，之后每 30 秒查询一次，"
+    "直到 COMPLETED 或 FAILED，一般需要 10 到 20 分钟。请勿为同一题目再次调用 gen_video，每次调用都会扣费。"
+)
+
+NO_QUESTION = (
+    "gen_video needs the question: neither `question` nor `question_images` has anything in it. Nothing was started or"
+    " charged. Call it again with at least one of them.\n\n"
+    "question 和 question_images 中至少输入一个。任务未创建，也未扣费。请补充后重新调用。"
+)
+
+BAD_NOTIFY_URL = (
+    "notify_url must be a complete http or https URL; got “{came}”. Nothing was started or charged. Call gen_video"
+    " again with such a URL, or without notify_url.\n\n"
+    "notify_url 必须是完整的 http 或 https 地址，收到的是“{came}”。任务未创建，也未扣费。请改正或去掉后重新调用。"
+)
+
+
+def tool(scenext: Scenext, credentials: Credentials, default_quality: str) -> Tool:
+    """Make the tool."""
+
+    def gen_video(arguments: dict[str, Any], call: Call) -> ToolResult:
+        data = ask(scenext.gen_video, _job(arguments, default_quality), call, credentials, charged=True)
+        # The id goes back as the string that query_video_status takes, whatever type it came as.
+        task_id = str(data["task_id"])
+        started = {"task_id": task_id, "status": "success", "message": STARTED, **data} | {"task_id": task_id}
+        return ToolResult([{"type": "text", "text": f"task_id: {one_line(task_id, 128)}\n{STARTED}"}], started)
+
+    return Tool(
+        name="gen_video",
+        title="Generate a teaching video / 生成教学视频",
+        description=DESCRIPTION,
+        schema=schema(default_quality),
+        call=gen_video,
+        output_schema=OUTPUT_SCHEMA,
+        annotations={"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": True},
+        aliases={"questionImages": "question_images", "answerImages": "answer_images", "notifyUrl": "notify_url"},
+    )
+
+
+def schema(default_quality: str) -> dict[str, Any]:
+    """Return the input schema, which names the quality that an operator chose."""
+
+    def images(text: str) -> dict[str, Any]:
+        return {"type": "array", "items": {"type": "string"}, "description": text}
+
+    return {
+        "type": "object",
+        "properties": {
+            "question": {
+                "type": "string",
+                "description": "The question to explain, as text. Needed unless question_images is given. 题目文字。",
+            },
+            "answer": {
+                "type": "string",
+                "description": "A reference answer, as text; keeps the explanation accurate. 参考答案（可选）。",
+            },
+            "question_images": images("The question as images: URLs or Base64. 题目图片，URL 或 Base64。"),
+            "answer_images": images("The reference answer as images: URLs or Base64. 参考答案图片（可选）。"),
+            "quality": {
+                "type": "string",
+                "enum": list(QUALITIES),
+                "description": "Video quality: h high, m medium, l low; if left out,"
+                f" {default_quality}. 视频质量：h 高、m 中、l 低。",
+            },
+            "notify_url": {
+                "type": "string",
+                "description": "A complete http(s) URL that Scenext calls when the job ends. Leave it out unless the"
+                " user gave one. 回调地址（可选）。",
+            },
+        },
+    }
+
+
+def _job(arguments: dict[str, Any], default_quality: str) -> dict[str, Any]:
+    """Return the request body of `gen_video` in Scenext's names. Raises ToolError."""
+    question = arguments.get("question", "")
+    images = [image for image in arguments.get("question_images", []) if image.strip()]
+    if not question.strip() and not images:
+        raise ToolError(NO_QUESTION)
+    job = {
+        "question": question,
+        "answer": arguments.get("answer", ""),
+        "questionImages": images,
+        "answerImages": [image for image in arguments.get("answer_images", []) if image.strip()],
+        "quality": arguments.get("quality", default_quality),
+    }
+    notify_url = arguments.get("notify_url", "").strip()
+    if notify_url:
+        job["notify_url"] = _checked_url(notify_url)
+    return job
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        complete = parts.scheme in ("http", "https") and parts.hostname and url.isprintable() and " " not in url
+    except ValueError:
+        complete = False
+    if not complete:
+        raise ToolError(BAD_NOTIFY_URL.format(came=one_line(url, 80)))
+    return url
