@@ -74,7 +74,9 @@ def test_each_module_imports_only_what_its_place_allows(module: str) -> None:
         pytest.param("mcp/eras.py", "from .jsonrpc import RpcError", [], id="beside"),
         pytest.param("mcp/eras.py", "from . import jsonrpc", [], id="beside-by-package"),
         pytest.param("mcp/eras.py", "import orjson", [], id="library"),
-        pytest.param("tools/__init__.py", "def f() -> None:\n    import flask", ["flask"], id="flask-inside-a-function"),
+        pytest.param(
+            "tools/__init__.py", "def f() -> None:\n    import flask", ["flask"], id="flask-inside-a-function"
+        ),
         pytest.param("tools/__init__.py", "from werkzeug.wsgi import f", ["werkzeug.wsgi.f"], id="werkzeug"),
         pytest.param("scenext/responses.py", "from requests import Response", ["requests.Response"], id="requests"),
         pytest.param("serving/health.py", "import urllib3.util", ["urllib3.util"], id="urllib3"),
