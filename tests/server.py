@@ -55,11 +55,15 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    directory: Path, environ: Mapping[str, str] | None = None, app: str = "wsgi:app", ulimit: str = ""
+    directory: Path,
+    environ: Mapping[str, str] | None = None,
+    app: str = "wsgi:app",
+    ulimit: str = "",
+    arguments: str = "",
 ) -> Iterator[Server]:
     """Run gunicorn as the Procfile does, on loopback, with its output in `directory`; end it, by force if need be.
 
-    `ulimit` is what the shell's command of that name sets before.
+    `ulimit` is what the shell's command of that name sets before, `arguments` what else stands on the command line.
     """
     port = free_port()
     env = {
@@ -72,7 +76,7 @@ def running(
     # For appending: its place in the file is also the reader's, who goes back to the beginning while it writes.
     with (directory / "gunicorn.log").open("a+b") as output:
         shell = ["bash", "-c", f'ulimit {ulimit} && exec "$@"', "bash"] if ulimit else []
-        command = [*shell, sys.executable, "-m", "gunicorn", app]
+        command = [*shell, sys.executable, "-m", "gunicorn", *arguments.split(), app]
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
         server = Server(process, port, output)
         try:

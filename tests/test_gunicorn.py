@@ -18,6 +18,8 @@ import requests
 from scenext_service.config import Config
 
 from .conftest import KEY, META
+from .hosting.conversation import OK, converse
+from .hosting.pages import Pages
 from .server import ROOT, Server, running
 
 SHARED_KEY = "sentinel-shared-key-81b2c3"
@@ -144,6 +146,29 @@ def test_an_orderly_end_does_not_wait_for_idle_connections(tmp_path: Path) -> No
         status, seconds = server.stop()
     assert status == 0
     assert seconds < 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        pytest.param("-k gthread", "gthread", id="gthread"),
+        pytest.param("-k sync", "gthread", id="sync, which threads make gthread"),
+        pytest.param("-k sync --threads 1", "sync", id="sync"),
+        pytest.param("--config {directory}/gunicorn.gevent.py", "gevent", id="gevent, as docs/deploy has it"),
+    ],
+)
+def test_another_worker_class_serves_both_eras_and_ends_in_order(arguments: str, name: str, tmp_path: Path) -> None:
+    """Ours: what our worker adds, no answer needs; the conversation is the one that every host carries."""
+    (tmp_path / "gunicorn.gevent.py").write_text(Pages().file("server.md", "gunicorn.gevent.py"), encoding="utf-8")
+    with running(tmp_path, arguments=arguments.format(directory=tmp_path)) as server:
+        outcomes = converse(server.port)
+        status, seconds = server.stop()
+        printed = server.output()
+    assert f"Using worker: {name}\n" in printed
+    assert set(outcomes.values()) == {OK}, outcomes
+    assert (status, "Traceback" in printed) == (0, False)
+    assert seconds < 10
+    assert printed.count("Worker exiting") == 2
 
 
 def test_a_bad_configuration_ends_the_start_with_one_line_of_ours(tmp_path: Path) -> None:
