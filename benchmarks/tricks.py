@@ -1,0 +1,146 @@
+"""Our departures from the plain libraries, each with what stands in its place when it is off.
+
+`python tricks.py ROUNDS`, started by prices.py in the service's own environment, prints as JSON what a request cost
+without each of them and with it. All requests go through the WSGI application; a call of the tool reaches an upstream
+in another process. Every answer is compared with the first one, so a trick that changes an answer ends the run.
+"""
+
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+from unittest.mock import patch
+
+import requests
+from flask import Flask
+from requests.adapters import HTTPAdapter
+from scenext_service import _Service as Service
+from scenext_service import create_app
+from scenext_service.mcp.transport import _Response as OurResponse
+from scenext_service.scenext import client
+from scenext_service.scenext.adapter import LeanAdapter, _owner
+from scenext_service.scenext.client import Scenext
+from urllib3 import HTTPResponse
+from werkzeug.test import create_environ
+from werkzeug.wrappers import Response
+
+import servers
+from servers import CALL, LIST, MODERN
+
+# Requests. With every exchange the interpreter loses specialized code, and takes some requests to make it anew. Batches
+# are short, so that the one without the trick and the one with it meet the same machine.
+WARM_UP, BATCH = 30, 60
+
+Answer = tuple[str, list[tuple[str, str]], bytes]  # status, headers, body
+
+
+def _prepared(self: Any, operation: Any, task_id: str, body: Any, key: str, headers: Any) -> requests.PreparedRequest:
+    fixed = client._HEADERS if body is None else client._JSON_HEADERS
+    sent = {**fixed, "Authorization": f"Bearer {key}", **headers}
+    url = f"{self._base_url}{operation.path}{task_id}"
+    return requests.Request(operation.method, url, headers=sent, data=body).prepare()
+
+
+def _looked_up(self: Any, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
+    pool: Any = HTTPAdapter.get_connection_with_tls_context(self, request, verify, proxies, cert)
+    return pool.lend(_owner(request))  # keys stay apart
+
+
+_read = HTTPResponse.read
+
+
+def _always_decoded(self: HTTPResponse, amt: int | None = None, decode_content: bool | None = None) -> bytes:
+    return _read(self, amt, True)
+
+
+@dataclass(frozen=True)
+class Trick:
+    """A departure. `plain` takes the place of attributes of `owner`; `where` is only given where that is not ours."""
+
+    name: str
+    operation: str
+    owner: type
+    plain: Mapping[str, Any]
+    where: str = ""
+
+    def own(self) -> dict[str, Any]:
+        """Return the attributes as they are: an exchange has its price, so both sides get one."""
+        return {name: vars(self.owner)[name] for name in self.plain}
+
+    def place(self) -> str:
+        """Return the module and the name of what docstrings call by this trick's name."""
+        return self.where or f"{self.owner.__module__}:{self.owner.__qualname__}.{next(iter(self.plain))}"
+
+
+TRICKS = (
+    Trick("request by hand", CALL, Scenext, {"_request": _prepared}),
+    Trick(
+        "pool looked up once",
+        CALL,
+        LeanAdapter,
+        {"get_connection_with_tls_context": _looked_up, "cert_verify": HTTPAdapter.cert_verify},
+    ),
+    Trick("request target", CALL, LeanAdapter, {"request_url": HTTPAdapter.request_url}),
+    Trick(
+        "decoding only what is encoded",
+        CALL,
+        HTTPResponse,
+        {"read": _always_decoded},
+        where=f"{Scenext.__module__}:{Scenext.__qualname__}.{Scenext._read.__name__}",
+    ),
+    Trick("path without host", LIST, Service, {"create_url_adapter": Flask.create_url_adapter}),
+    Trick("response as it stands", LIST, OurResponse, {"__call__": Response.__call__}),
+)
+
+
+def main() -> None:
+    """Measure all tricks round by round, so that whatever else the machine does meets all of them."""
+    app = create_app()
+    ask = {operation: _asking(app, operation) for operation in (LIST, CALL)}
+    right = {operation: ask[operation]() for operation in ask}
+    for operation, (status, _, body) in right.items():
+        servers.check(operation, int(status.split()[0]), body.decode())
+    gc.collect()
+    gc.freeze()  # as gunicorn.conf.py does
+    prices: dict[str, list[tuple[float, float]]] = {trick.name: [] for trick in TRICKS}
+    for number in range(int(sys.argv[1])):
+        for trick in TRICKS:
+            cost = {}
+            for on in (False, True) if number % 2 else (True, False):
+                with patch.multiple(trick.owner, **(trick.own() if on else trick.plain)):
+                    cost[on] = _price(ask[trick.operation], right[trick.operation])
+            prices[trick.name].append((cost[False], cost[True]))
+    print(json.dumps([(trick.name, trick.place(), prices[trick.name]) for trick in TRICKS]))
+
+
+def _asking(app: Any, operation: str) -> Callable[[], Answer]:
+    """Return what sends the application one request, as a server does."""
+    headers, body = servers.message(MODERN, operation)
+    same = create_environ("/mcp", method="POST", headers={**headers, "X-Request-ID": "prices"}, data=body)
+
+    def ask() -> Answer:
+        started: list[Any] = []
+        answer = app({**same, "wsgi.input": BytesIO(body.encode())}, lambda *head: started.extend(head))
+        return started[0], started[1], b"".join(answer)
+
+    return ask
+
+
+def _price(ask: Callable[[], Answer], right: Answer) -> float:
+    """Return the microseconds of CPU time that one request takes. Raises ValueError where an answer changes."""
+    for _ in range(WARM_UP):
+        ask()
+    begun = time.thread_time()
+    answers = [ask() for _ in range(BATCH)]
+    cost = time.thread_time() - begun
+    if wrong := [answer for answer in answers if answer != right]:
+        raise ValueError(f"another answer: {wrong[0]}, not {right}")
+    return cost / BATCH * 1e6
+
+
+if __name__ == "__main__":
+    main()
