@@ -18,12 +18,11 @@ from unittest.mock import patch
 import requests
 from flask import Flask
 from requests.adapters import HTTPAdapter
-from scenext_service import _Service as Service
 from scenext_service import create_app
-from scenext_service.mcp.transport import _Response as OurResponse
 from scenext_service.scenext import client
 from scenext_service.scenext.adapter import LeanAdapter, _owner
 from scenext_service.scenext.client import Scenext
+from scenext_service.serving.application import PlainResponse, Service
 from urllib3 import HTTPResponse
 from werkzeug.test import create_environ
 from werkzeug.wrappers import Response
@@ -93,7 +92,7 @@ TRICKS = (
         where=f"{Scenext.__module__}:{Scenext.__qualname__}.{Scenext._read.__name__}",
     ),
     Trick("path without host", LIST, Service, {"create_url_adapter": Flask.create_url_adapter}),
-    Trick("response as it stands", LIST, OurResponse, {"__call__": Response.__call__}),
+    Trick("response as it stands", LIST, PlainResponse, {"__call__": Response.__call__}),
 )
 
 

@@ -36,6 +36,8 @@ LENDERS = ("gunicorn", "http.client", "requests", "urllib3")
 # with None. Almost all of them are methods that one of ours stands in the place of, or is called by.
 NAMES: dict[str, str | None] = {
     "gunicorn.config:Setting.get": "self",
+    "gunicorn.glogging:Logger": None,
+    "gunicorn.glogging:Logger.setup": "self, cfg",
     "gunicorn.http.body:Body.read": "self, size=",
     "gunicorn.http.errors:ConfigurationProblem": None,
     "gunicorn.http.errors:ExpectationFailed": None,
