@@ -21,9 +21,9 @@ bind = f"{_everywhere}:{_port}" if _port else "127.0.0.1:8000"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 
 # Waiting for Scenext takes a thread and almost nothing else; idle threads cost next to nothing. A kept connection stays
-# with the worker that accepted it, and of 200 that come one by one, one worker may accept 170: hence more than 200.
+# with the worker that accepted it, and one of two workers may get 170 of 200, so each needs more than 200 threads.
 # The class is gunicorn's gthread, except for how it takes and shares connections, hands them to threads, limits their
-# time, refuses what is no request, and closes.
+# time, refuses malformed requests, and closes.
 worker_class = "scenext_service.serving.worker.Worker"
 threads = 256
 
@@ -69,7 +69,7 @@ timeout = 30
 max_requests = 0
 
 # gunicorn takes the headers SCRIPT_NAME and PATH_INFO, and the scheme, from whom it trusts as a proxy. Nothing here
-# asks for any of them: nobody is believed anything, and no caller's address need be compared with the trusted ones.
+# asks for any of them: trust no forwarded header from anybody, and compare no caller's address with the trusted ones.
 forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}
 forwarded_allow_ips = "*"

@@ -30,8 +30,8 @@ class Config:
     """What an operator can decide. `repr` hides the secrets."""
 
     api_base_url: str = "https://api.scenext.cn/api"
-    api_key: str | None = field(default=None, repr=False)  # lent to callers who bring none
-    access_token: str | None = field(default=None, repr=False)  # what a caller must present to be lent it
+    api_key: str | None = field(default=None, repr=False)  # the operator's, for callers who bring none
+    access_token: str | None = field(default=None, repr=False)  # what a caller must present to use it
     default_quality: str = "m"
     log_level: str = "INFO"
     log_format: str = "logfmt"

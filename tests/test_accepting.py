@@ -64,8 +64,8 @@ def no_descriptors() -> Iterator[None]:
     ("workers", "connections", "slept"),
     [
         pytest.param(2, 0, [0.0], id="none-yet"),
-        pytest.param(2, 4, [4 * accepting.STAND_BACK], id="some"),
-        pytest.param(2, 900, [accepting.LONGEST_STAND_BACK], id="many"),
+        pytest.param(2, 4, [4 * accepting.ACCEPT_DELAY], id="some"),
+        pytest.param(2, 900, [accepting.MAX_ACCEPT_DELAY], id="many"),
         pytest.param(1, 900, [], id="no-other-worker"),
     ],
 )

@@ -13,7 +13,7 @@ _LOOPBACK = re.compile(r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})
 class Origins:
     """Which web pages may call. `allowed` holds whole origins, as `https://app.example.com`; `*` allows every one.
 
-    `own` also accepts an origin that names the host that the request names. It is for servers that the public reaches
+    `own` also accepts the server's own origin, as the Host header names it. It is for servers that the public reaches
     under their own name: on a loopback server it would let DNS rebinding through, where both names are the attacker's.
     """
 
@@ -21,7 +21,7 @@ class Origins:
     own: bool = False
 
     def accept(self, origin: str, host: str) -> bool:
-        """Tell whether a page of this origin may call the server that it reached as `host`."""
+        """Return whether a page of this origin may call the server that it reached as `host`."""
         if origin in self.allowed or "*" in self.allowed or _LOOPBACK.fullmatch(origin):
             return True
         name = host.lower()

@@ -3,11 +3,11 @@
 A connection that carried one key never carries another: whatever goes wrong on it, an answer that comes late or twice
 cannot reach another caller. Idle connections are kept by key.
 
-And it does without what such a client never uses. Of the CPU time of a call, requests spends a third on looking up anew
-what stays the same from call to call, and on parts of its Response that nobody reads here.
+And it looks the pool up once, where requests does so for every call, and makes no part of a Response that is not read
+here (benchmarks/prices.py, "pool looked up once", "request target").
 
 Source: requests 2.34, `adapters.HTTPAdapter`, the methods that are "exposed for use when subclassing"; urllib3 2.8,
-`connectionpool.HTTPConnectionPool` and `response.HTTPResponse.release_conn`; measured with benchmarks/run.py.
+`connectionpool.HTTPConnectionPool` and `response.HTTPResponse.release_conn`.
 """
 
 import queue
@@ -91,15 +91,15 @@ class Lending:
 
     def lend(self, owner: bytes | None) -> Self:
         """Return this pool as one request of that owner sees it; of None, with a connection of its own."""
-        lent = object.__new__(type(self))
-        vars(lent).update(vars(self), pool=_Lease(self.pool, owner))
-        return lent
+        view = object.__new__(type(self))
+        vars(view).update(vars(self), pool=_Lease(self.pool, owner))
+        return view
 
 
 class LeanAdapter(HTTPAdapter):
-    """An adapter that finds its pool once, and whose responses have no encoding, no cookies and no reason.
+    """An adapter that looks a pool up once, and whose responses have no encoding, no cookies and no reason.
 
-    A request that is no GET may not be repeated, so it gets a connection that nobody has used, and that ends with it.
+    A request other than GET may not be repeated, so it gets a new connection, which ends with it.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -121,7 +121,7 @@ class LeanAdapter(HTTPAdapter):
         """Do nothing: the pool was told when it was made how to verify certificates."""
 
     def request_url(self, request: Any, proxies: Any) -> Any:
-        """Return what stands in the request line: the path, or the whole URL for a proxy."""
+        """Return the target in the request line: the path, or the whole URL for a proxy."""
         return super().request_url(request, proxies) if proxies else request.path_url
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
@@ -142,13 +142,13 @@ def _owner(request: Any) -> bytes | None:
 
 
 class _Response(requests.Response):
-    """A response without what requests makes for each: a jar for cookies alone takes longer than all that is here.
+    """A response without what requests makes for each, such as a jar for cookies.
 
     `close` gives its connection back, and not, as with urllib3, the last byte: until then, `raw.close()` ends a
     connection whose answer turns out to be another request's.
     """
 
-    _content = _content_consumed = False  # what requests goes by
+    _content = _content_consumed = False  # read by `content`
     encoding: Any = None
     reason: Any = None
 

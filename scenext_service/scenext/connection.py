@@ -1,6 +1,6 @@
 """Connections to Scenext: every wait on them, from the name to the last byte, gets what is left of one timeout.
 
-And an answer belongs to its request: what http.client takes for the end of an answer, and is not, ends the connection.
+And a response belongs to its request: what http.client takes for the end of one, and is not, ends the connection.
 
 Source: RFC 9110, section 15.2; RFC 9112, sections 6.3 and 9.2; CPython 3.11 to 3.13, `http.client.HTTPResponse`;
 urllib3 2.8, `connection.HTTPConnection`.
@@ -24,8 +24,6 @@ from .names import Names
 CONNECT_TIMEOUT = 5.0  # seconds for each address of a host, so that a dead one leaves time for the next
 
 LEAST = 0.001  # seconds; 0 would make the socket non-blocking
-
-_SLACK = 0.01  # seconds that one wait may pass the deadline
 
 _NAMES = Names()
 
@@ -81,24 +79,17 @@ class _Deadline:
 
     def send(self, data: Any) -> None:
         if self.sock is not None:
-            _limit(self.sock, self.timeout)
+            self.sock.settimeout(self.timeout)
         try:
             super().send(data)  # type: ignore[misc]
         except TimeoutError as error:
             raise urllib3.exceptions.ReadTimeoutError(None, "", "Write timed out.") from error  # type: ignore[arg-type]
 
 
-def _limit(sock: socket.socket, left: float | None) -> None:
-    """Let the next wait on a socket end with the time that is left. To set it costs a system call, to look does not."""
-    current = sock.gettimeout()
-    if left is None or current is None or abs(current - left) > _SLACK:
-        sock.settimeout(left)
-
-
 class _Reader(io.RawIOBase):
     """A socket's raw file that gives each read what is left of the timeout that the socket had at the start."""
 
-    ended = False  # with the answer, after which nothing is read
+    ended = False  # with the response, after which nothing is read
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw = raw
@@ -116,7 +107,7 @@ class _Reader(io.RawIOBase):
             left = self._end - time.monotonic()
             if left <= 0:
                 raise TimeoutError("timed out")
-            _limit(self._sock, left)
+            self._sock.settimeout(left)
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -134,7 +125,7 @@ class _Response(http.client.HTTPResponse):
         self.fp = io.BufferedReader(self._reader)
 
     def _read_status(self) -> tuple[str, int, str]:
-        """Read up to the final status. http.client skips 100 alone, and takes any other 1xx for a whole answer."""
+        """Read up to the final status. http.client skips 100 alone, and takes any other 1xx for a whole response."""
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if status == HTTPStatus.SWITCHING_PROTOCOLS:
@@ -144,14 +135,14 @@ class _Response(http.client.HTTPResponse):
             http.client.parse_headers(self.fp)
 
     def begin(self) -> None:
-        """Read the headers. http.client keeps connections on which nobody can say where the answer ends."""
+        """Read the headers. http.client keeps connections on which the end of a response is not certain."""
         super().begin()
         framings = [name for name in self.headers if name.lower() in ("content-length", "transfer-encoding")]
         if len(framings) != 1 or self.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             self.will_close = True
 
     def _close_conn(self) -> None:
-        """End the answer; with bytes behind it, the connection too: http.client forgets those that it has read."""
+        """End the response; with bytes behind it, the connection too: http.client forgets those that it has read."""
         self._reader.ended = True
         if self.fp.peek(1):
             self._sock.shutdown(socket.SHUT_RDWR)

@@ -45,59 +45,59 @@ class ScenextError(Exception):
 
 
 class NotSent(ScenextError):
-    """Indicate that the call was refused before anything was sent."""
+    """The call was refused before anything was sent."""
 
 
 class KeyMissing(NotSent):
-    """Indicate that the caller brought no key, and none may be lent."""
+    """The caller brought no key, and may not use the operator's."""
 
 
 class KeyUnusable(NotSent):
-    """Indicate that what the caller brought cannot be a key."""
+    """What the caller brought cannot be a key."""
 
 
 class InvalidTaskId(NotSent):
-    """Indicate a task id that is blank or has characters that no task id has."""
+    """The task id is blank, or has characters that no task id has."""
 
 
 class NoTimeLeft(NotSent):
-    """Indicate that the deadline had passed before anything was sent. `detail` is the time in seconds."""
+    """The deadline had passed before anything was sent. `detail` is the time in seconds."""
 
 
 class Busy(NotSent):
-    """Indicate that all upstream slots wait for Scenext."""
+    """All upstream slots wait for Scenext."""
 
 
 class NeverOpened(ScenextError):
-    """Indicate that no connection came about. Requests that end so are safe to repeat."""
+    """There was no connection. Requests that end so are safe to repeat."""
 
 
 class NameNotResolved(NeverOpened):
-    """Indicate that the host name of the API has no address now."""
+    """The host name of the API has no address now."""
 
 
 class ConnectionFailed(NeverOpened):
-    """Indicate a connection that was refused, or that nobody answered."""
+    """A connection was refused, or not answered."""
 
 
 class TlsFailed(NeverOpened):
-    """Indicate a TLS handshake that failed, most often on a certificate."""
+    """A TLS handshake failed, most often on a certificate."""
 
 
 class Incomplete(ScenextError):
-    """Indicate a request that may have arrived, without a whole answer."""
+    """The request may have arrived; the response is not whole."""
 
 
 class DeadlinePassed(Incomplete):
-    """Indicate that the answer was not there in time. `detail` is the time in seconds."""
+    """The response was not there in time. `detail` is the time in seconds."""
 
 
 class ConnectionLost(Incomplete):
-    """Indicate a connection that broke before the whole answer was there."""
+    """The connection broke before the whole response was there, or brought another one."""
 
 
 class Responded(ScenextError):
-    """Indicate a complete response that is not a success."""
+    """A complete response that is not a success."""
 
     def __init__(self, status: int, detail: str = "", retry_after: int | None = None) -> None:
         super().__init__(detail)
@@ -106,36 +106,36 @@ class Responded(ScenextError):
 
 
 class KeyRefused(Responded):
-    """Indicate that Scenext does not accept the key."""
+    """Scenext does not accept the key."""
 
 
 class OutOfCredit(Responded):
-    """Indicate that the account has too few points."""
+    """The account has too few points."""
 
 
 class NotFound(Responded):
-    """Indicate that Scenext knows no such job under this key."""
+    """Scenext knows no such job under this key."""
 
 
 class RateLimited(Responded):
-    """Indicate too many calls."""
+    """There were too many calls."""
 
 
 class ServerFault(Responded):
-    """Indicate a failure inside Scenext."""
+    """Scenext failed."""
 
 
 class Redirected(Responded):
-    """Indicate a redirect, which is not followed: the key would go with it."""
+    """A redirect, which is not followed: the key would go with it."""
 
 
 class UnexpectedStatus(Responded):
-    """Indicate a status that the API's documentation does not name."""
+    """A status that the API's documentation does not name."""
 
 
 class Rejected(Responded):
-    """Indicate an answer that says error in words. `detail` is its message."""
+    """A response that says error in words. `detail` is its message."""
 
 
 class BadResponse(Responded):
-    """Indicate a success whose body is not what the API documents. `detail` says what it is instead."""
+    """A success whose body is not what the API documents. `detail` says what it is instead."""

@@ -1,4 +1,4 @@
-"""Why a call has no whole answer: what requests and urllib3 raise, as classes of `failures`.
+"""Why a call has no whole response: what requests and urllib3 raise, as classes of `failures`.
 
 Source: requests 2.34, `adapters.HTTPAdapter.send`; urllib3 2.8, `exceptions`.
 """

@@ -1,7 +1,7 @@
 """Name look-ups that end in time: `socket.getaddrinfo` has no timeout, and a resolver may stall for half a minute.
 
-A look-up runs in a thread of its own, which nobody can end. So there is one for a name at a time, and whoever wants the
-name meanwhile waits for that one, each for as long as its own time lasts.
+A look-up runs in a thread of its own, which cannot be ended. So there is one for a name at a time, and those who want
+the name meanwhile wait for that one, each for as long as its own time lasts.
 """
 
 import ipaddress

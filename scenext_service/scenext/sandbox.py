@@ -108,7 +108,7 @@ class Sandbox(BaseAdapter):
         return self._respond(request, 200, {"status": "success", "data": data})
 
     def _job(self, task_id: str) -> dict[str, Any] | None:
-        """Return a job's `data` as it stands now; None where there is no such job."""
+        """Return a job's `data` as it is now; None where there is no such job."""
         if task_id == "sandbox-failed":
             reason = {"error": "The question in the image could not be read"}
             return {**_data(task_id, "FAILED", 1), "points": 0, "result": reason}

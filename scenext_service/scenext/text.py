@@ -3,7 +3,7 @@
 
 def printable(text: str) -> str:
     """Return the text with a blank for each control, format or unassigned character."""
-    # Almost all text is clean, and the look at every character costs more than all else.
+    # Most text is clean: check it whole before going through its characters.
     return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
 
 

@@ -1,14 +1,11 @@
-"""How a worker takes new connections: gunicorn's threaded worker, but for four things.
+"""How a worker takes new connections: gunicorn's threaded worker with four changes.
 
-A worker that is awake accepts all connections that come at once, while the others are still waking up. They stay with
-it, and one of two cores has nothing to do.
-
-It dies of a connection for which there is no descriptor left, with all that it holds.
-
-It has a thread wait for the first byte of each connection for 5 s, and its poller for 95 s more. A few hundred on which
-nothing is ever said take all threads.
-
-At the end it gives such connections the whole `graceful_timeout`.
+- A worker leaves new connections to the others, the more the more it has. The one that is awake would accept all that
+  come at once, while the others are still waking up, and one of two cores would have nothing to do.
+- A worker outlives a connection for which there is no descriptor left. gunicorn's dies, with all that it holds.
+- A new connection has no thread until there is something to read. gunicorn's has one for 5 s, and waits in the poller
+  for 95 s more: a few hundred silent ones take all threads.
+- At the end, silent connections have as long as idle ones. gunicorn gives them the whole `graceful_timeout`.
 
 Source: gunicorn 27.0.1, `workers/gthread.py` `accept`, `handle`, `murder_pending` and `run`; accept(2), epoll_ctl(2).
 """
@@ -26,8 +23,8 @@ from .connections import Connection
 
 log = logging.getLogger(__name__)
 
-STAND_BACK = 0.00005  # seconds for each connection that a worker has, before it takes another
-LONGEST_STAND_BACK = 0.001  # seconds
+ACCEPT_DELAY = 0.00005  # seconds for each connection that a worker has, before it takes another
+MAX_ACCEPT_DELAY = 0.001  # seconds
 
 # Seconds until a connection on which nothing was said is closed; gunicorn looks for them once a second, so it is 10.
 SILENT = 9.0
@@ -39,15 +36,15 @@ WARN_AGAIN = 60.0  # seconds
 
 
 class AcceptingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's `gthread`, which shares connections with other workers, and outlives it when there are too many."""
+    """gunicorn's `gthread` with these changes."""
 
     _paused_until = 0.0
     _warned_until = 0.0
 
     def accept(self, listener: Any) -> None:
-        """Accept a connection. The more of them a worker has, the longer it leaves a new one to the other workers."""
+        """Accept a connection. Wait longer the more this worker has, so that the others get a share."""
         if self.cfg.workers > 1:
-            time.sleep(min(self.nr_conns * STAND_BACK, LONGEST_STAND_BACK))
+            time.sleep(min(self.nr_conns * ACCEPT_DELAY, MAX_ACCEPT_DELAY))
         try:
             sock, client = listener.accept()
             self._take(sock, client, listener.getsockname())

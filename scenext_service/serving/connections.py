@@ -131,7 +131,7 @@ class _Socket(socket.socket):
 
 
 def read_to_its_end(request: Any) -> bool:
-    """Tell whether a request's body is read to its end; where little is left, read that first."""
+    """Return whether a request's body has been read to its end; where little is left, read that first."""
     unreader, body = getattr(request, "unreader", None), request.body
     if not isinstance(unreader, Unreader) or _ended(body):  # HTTP/2 ends its bodies in a way of its own
         return True
@@ -150,8 +150,8 @@ def _ended(body: Any) -> bool:
     return not (body.failed or getattr(body.reader, "length", 0) or getattr(body.reader, "parser", None))
 
 
-def part(sock: Any) -> None:
-    """End our side of a connection, then read until the client ends its own: unread bytes would cost it the answer."""
+def close_gently(sock: Any) -> None:
+    """Close our side, then read until the client closes: closing with unread bytes would lose it the answer."""
     end = time.monotonic() + LINGER
     with contextlib.suppress(OSError):  # TimeoutError is one
         sock.shutdown(socket.SHUT_WR)

@@ -1,7 +1,7 @@
 """The threads of a worker.
 
-concurrent.futures makes a Future for each request, and locks for whoever waits for it; here nobody does. And a worker
-whose platform allows it no more threads would die with all that it holds; here a request waits for one there is.
+concurrent.futures makes a Future for each request, with locks for those who wait for it; here none does. And a worker
+that may not start another thread would die with all that it holds; here the request waits for a free one.
 """
 
 import logging
@@ -26,15 +26,15 @@ class Threads:
         self._finish = finish
         self._work: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._started = 0
-        self._free = 0  # threads that are started, less what is being served or waits to be
-        self._lock = threading.Lock()  # for `_free`
+        self._idle = 0  # idle threads; negative when connections wait
+        self._lock = threading.Lock()  # for `_idle`
 
     def submit(self, conn: Any) -> None:
         """Have a connection served. Only the thread that accepts calls this."""
         self._work.put(conn)
         with self._lock:
-            self._free -= 1
-            needed = self._free < 0
+            self._idle -= 1
+            needed = self._idle < 0
         if needed and self._started < self._most:
             self._start()
 
@@ -48,16 +48,16 @@ class Threads:
             return
         self._started += 1
         with self._lock:
-            self._free += 1
+            self._idle += 1
 
     def _run(self) -> None:
         while True:
             conn = self._work.get()
             kept = self._serve(conn)
-            # Before the connection can have its next request, or that would start a thread that is not needed.
+            # Count this thread as idle first: the next request may arrive at once.
             with self._lock:
-                self._free += 1
+                self._idle += 1
             self._finish(conn, kept)
 
     def shutdown(self, wait: bool) -> None:
-        """Do nothing: no thread is waited for."""
+        """Do nothing: the threads are daemons."""

@@ -1,19 +1,13 @@
-"""gunicorn's threaded worker, but for six things.
+"""gunicorn's threaded worker with four changes, beside those of `accepting` and `connections`.
 
-Bytes that are no HTTP request never reach the application. gunicorn answers them with an HTML page, some with a 5xx,
-and repeats what came in that page and in a log line: a header that a client spelled wrong shows its key in both.
-
-A connection that is to be closed is closed in the thread that accepts all others, which waits up to two seconds for the
-client to close first. One such client a second, and nobody is served.
-
-It announces that a connection is kept, then looks at what the application left of the body, and may close. A proxy
-that took its word loses the next caller's request.
-
-It waits for clients that are slow as long as they like (connections.py), and takes connections in a way of its own
-(accepting.py).
-
-And it spends a quarter of its time on what it need not do: a Future for each request, settings, which do not change in
-a worker, looked up by a function call each, and bodies drained that have been read (benchmarks/run.py).
+- Bytes that are not an HTTP request are refused in JSON. gunicorn answers them with an HTML page, some with a 5xx, and
+  repeats what came in that page and in a log line: a header that a client spelled wrong shows its key in both.
+- A connection that is to be closed is closed in its own thread. gunicorn does it in the thread that accepts all others,
+  and waits up to two seconds for the client to close first: with one such client a second, it serves none.
+- What is announced is done. gunicorn announces that a connection is kept, then looks at what the application left of
+  the body, and may close: a proxy that took its word loses the next caller's request.
+- Less work for each request: gunicorn makes a Future, looks each setting up by a function call, and drains bodies that
+  have been read (benchmarks/prices.py, "worker and threads").
 
 Source: gunicorn 27.0.1, `workers/base.py` `Worker.handle_error`, `workers/gthread.py` `enqueue_req`, `finish_request`,
 `handle_request` and `_keepalive_after`, `config.py` `Config.__getattr__`.
@@ -29,12 +23,12 @@ from gunicorn.http import errors
 from gunicorn.util import write_nonblock
 
 from .accepting import AcceptingWorker
-from .connections import RequestTimeout, abandon, part, read_to_its_end
+from .connections import RequestTimeout, abandon, close_gently, read_to_its_end
 from .threads import Threads
 
 log = logging.getLogger(__name__)
 
-# The first that fits; whatever is not named here is a bad request.
+# The first that fits; an error that is not listed is a bad request.
 STATUS: Mapping[type[Exception], tuple[int, str]] = {
     errors.ForbiddenProxyRequest: (403, "Forbidden"),
     errors.ConfigurationProblem: (404, "Not Found"),  # a path outside the prefix that SCRIPT_NAME names
@@ -47,12 +41,12 @@ _BAD_REQUEST = (400, "Bad Request")
 
 
 class Worker(AcceptingWorker):
-    """gunicorn's `gthread`, which refuses in JSON and waits for clients where it holds up nobody else."""
+    """gunicorn's `gthread` with these changes."""
 
     wsgi: Any
 
     def init_process(self) -> None:
-        """Serve until the end, with the settings as plain attributes."""
+        """Copy the settings into attributes: gunicorn looks each up by a function call."""
         self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
         super().init_process()
 
@@ -67,15 +61,15 @@ class Worker(AcceptingWorker):
     def _serve(self, conn: Any) -> Any:
         try:
             return self.handle(conn)
-        except BaseException as error:  # gunicorn lets through what is no Exception
+        except BaseException as error:  # gunicorn lets SystemExit through
             log.error("unhandled", exc_info=error)
             return False
 
     def _finish(self, conn: Any, kept: Any) -> None:
-        self.method_queue.defer(self.finish_request, conn, _Served(kept))
+        self.method_queue.defer(self.finish_request, conn, _FinishedFuture(kept))
 
     def load_wsgi(self) -> None:
-        """Load the application, and stand between it and gunicorn."""
+        """Load the application, and put `_answer` between it and gunicorn."""
         super().load_wsgi()
         self._application = self.wsgi
         self.wsgi = self._answer
@@ -93,7 +87,7 @@ class Worker(AcceptingWorker):
             conn.parser.unreader.begin()
         kept = super().handle(conn)
         if not kept:
-            part(conn.sock)
+            close_gently(conn.sock)
         return kept
 
     def handle_request(self, req: Any, conn: Any) -> Any:
@@ -111,8 +105,8 @@ class Worker(AcceptingWorker):
         return super().handle_h2c_upgrade(conn, req, settings)
 
     def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
-        """Tell whether a connection can have a next request, and let go of the one it had."""
-        conn.parser.mesg = None  # or the next request looks for what is left of this one's body
+        """Return whether a connection can have a next request, and forget the one it had."""
+        conn.parser.mesg = None  # so that the next request does not drain it again
         return keepalive
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
@@ -123,14 +117,13 @@ class Worker(AcceptingWorker):
             return
         status, reason = next((found for kind, found in STATUS.items() if isinstance(exc, kind)), _BAD_REQUEST)
         log.info("malformed request", extra={"fields": {"reason": type(exc).__name__, "status": status}})
-        # With a request, its body turned out to be broken after it had been answered: a second answer would pass for
-        # the next request's.
+        # If there is a request, it has been answered already; a second answer would be taken for the next one's.
         if req is None or isinstance(exc, errors.ConfigurationProblem):
             _refuse(client, status, reason)
 
 
-class _Served(NamedTuple):
-    """What came of a request, with the two methods of a Future that `finish_request` calls."""
+class _FinishedFuture(NamedTuple):
+    """A finished Future, as far as `finish_request` needs one."""
 
     kept: Any
 
