@@ -40,10 +40,10 @@ CONFIGURING = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 )
 
-NO_ACCESS_LOG = {
-    "gunicorn": ["--config", str(HERE / "quiet.gunicorn.py")],
-    "uvicorn": ["--no-access-log", "--log-level", "warning"],
-}
+# The shipped configuration of gunicorn has no access log, because the service writes one line for each request itself.
+# A bare application writes none, so with logs it gets gunicorn's.
+GUNICORN_LOG = ["--access-logfile", "-"]
+UVICORN_QUIET = ["--no-access-log", "--log-level", "warning"]
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,12 @@ class Server:
 
     def arguments(self, port: int, *, logs: bool) -> list[str]:
         """Return the command line that starts it on a port, with or without its access log."""
-        program = self.command[1]
-        command = [part.replace("PORT", str(port)) for part in self.command]
-        return [str(python(self.environment)), *command, *([] if logs else NO_ACCESS_LOG[program])]
+        command = [str(python(self.environment)), *(part.replace("PORT", str(port)) for part in self.command)]
+        if logs and PEERS in command and "gunicorn" in command:
+            command += GUNICORN_LOG
+        if not logs and "uvicorn" in command:
+            command += UVICORN_QUIET
+        return command
 
     def row(self, era: str) -> str:
         """Return the name of the row for one of its eras."""
