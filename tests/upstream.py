@@ -192,6 +192,7 @@ SHIFTS: Mapping[str, Behaviour] = {
     "body-of-304": _own(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n", 0.02),
     "twice-at-once": _own(after=0),
     "twice-8192": _own(after=0, size=8192),  # http.client reads so much at a time; TLS keeps the rest
+    "twice-and-reset": lambda exchange: _own(after=0)(exchange) and _resetting(exchange),
     "twice-after-1-ms": _own(after=0.001),
     "twice-after-20-ms": _own(after=0.02),
     "two-framings": _own(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: gzip\r\n\r\n{}", 0.02),

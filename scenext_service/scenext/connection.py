@@ -6,6 +6,7 @@ Source: RFC 9110, section 15.2; RFC 9112, sections 6.3 and 9.2; CPython 3.11 to 
 urllib3 2.8, `connection.HTTPConnection`.
 """
 
+import contextlib
 import http.client
 import io
 import socket
@@ -16,7 +17,7 @@ from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import NameResolutionError, NewConnectionError
+from urllib3.exceptions import NameResolutionError, NewConnectionError, ReadTimeoutError
 from urllib3.util.connection import allowed_gai_family
 
 from .names import Names
@@ -32,14 +33,10 @@ class HandshakeFailed(NewConnectionError):
     """Indicate that TLS failed before a request was sent; requests' SSLError also stands for failures after that."""
 
 
-class _Deadline:
+class _Deadline(HTTPConnection):
     """The part of a connection that counts down: the pool sets `timeout`, and reading it gives the seconds left."""
 
-    host: str
-    port: int
     sock: Any
-    socket_options: Any
-    _dns_host: str
     _end: float | None = None  # time.monotonic()
 
     @property
@@ -55,7 +52,7 @@ class _Deadline:
         try:
             found = _NAMES.addresses(self._dns_host, self.port, allowed_gai_family(), self.timeout)
         except OSError as error:
-            raise NameResolutionError(self.host, self, error) from None  # type: ignore[arg-type]
+            raise NameResolutionError(self.host, self, socket.gaierror(str(error))) from None
         failure = "no time left"
         for family, kind, protocol, _, address in found:
             left = self.timeout
@@ -75,15 +72,16 @@ class _Deadline:
                 continue
             sock.settimeout(self.timeout)  # for the TLS handshake
             return sock
-        raise NewConnectionError(self, f"Failed to connect: {failure}")  # type: ignore[arg-type]
+        raise NewConnectionError(self, f"Failed to connect: {failure}")
 
     def send(self, data: Any) -> None:
         if self.sock is not None:
             self.sock.settimeout(self.timeout)
         try:
-            super().send(data)  # type: ignore[misc]
+            super().send(data)
         except TimeoutError as error:
-            raise urllib3.exceptions.ReadTimeoutError(None, "", "Write timed out.") from error  # type: ignore[arg-type]
+            pool: Any = None
+            raise ReadTimeoutError(pool, "", "Write timed out.") from error
 
 
 class _Reader(io.RawIOBase):
@@ -126,8 +124,9 @@ class _Response(http.client.HTTPResponse):
 
     def _read_status(self) -> tuple[str, int, str]:
         """Read up to the final status. http.client skips 100 alone, and takes any other 1xx for a whole response."""
+        parent: Any = super()
         while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]
+            version, status, reason = parent._read_status()
             if status == HTTPStatus.SWITCHING_PROTOCOLS:
                 raise http.client.BadStatusLine("101, which was not asked for")
             if not HTTPStatus.CONTINUE < status < HTTPStatus.OK:
@@ -145,11 +144,13 @@ class _Response(http.client.HTTPResponse):
         """End the response; with bytes behind it, the connection too: http.client forgets those that it has read."""
         self._reader.ended = True
         if self.fp.peek(1):
-            self._sock.shutdown(socket.SHUT_RDWR)
-        super()._close_conn()  # type: ignore[misc]
+            with contextlib.suppress(OSError):  # it has ended already
+                self._sock.shutdown(socket.SHUT_RDWR)
+        parent: Any = super()
+        parent._close_conn()
 
 
-class Connection(_Deadline, HTTPConnection):
+class Connection(_Deadline):
     """A plain connection."""
 
     response_class = _Response
@@ -170,7 +171,7 @@ class SecureConnection(_Deadline, HTTPSConnection):
         """Connect. Raises HandshakeFailed or NewConnectionError: whatever goes wrong here, no request was sent."""
         try:
             super().connect()
-        except TimeoutError as error:
+        except (TimeoutError, ReadTimeoutError) as error:
             raise NewConnectionError(self, f"Failed to connect: {error}") from error
         except (ssl.SSLError, urllib3.exceptions.SSLError, ConnectionError) as error:
             raise HandshakeFailed(self, f"TLS handshake failed: {error}") from error

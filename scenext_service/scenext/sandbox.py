@@ -76,7 +76,8 @@ class Sandbox(BaseAdapter):
     def _generate(self, request: requests.PreparedRequest, key: str) -> requests.Response:
         if key == NO_CREDIT_KEY:
             return self._respond(request, 402, {"status": "error", "message": "Insufficient points"})
-        job = orjson.loads(request.body or b"{}")  # type: ignore[arg-type]  # bytes, as this client sends it
+        body: Any = request.body  # bytes, as this client sends it
+        job = orjson.loads(body or b"{}")
         if not job.get("question") and not job.get("questionImages"):
             return self._respond(request, 400, {"status": "error", "message": "question or questionImages is needed"})
         task_id = f"sandbox-{int(self._clock() * 1000):013}"
@@ -144,6 +145,6 @@ def _data(task_id: str, status: str, frames: int) -> dict[str, Any]:
 
 def _refused() -> urllib3.exceptions.MaxRetryError:
     """Make what urllib3 raises for a refused connection."""
-    pool = urllib3.HTTPConnectionPool("sandbox.scenext.example")
-    reason = urllib3.exceptions.NewConnectionError(pool, "refused")  # type: ignore[arg-type]
+    pool: Any = urllib3.HTTPConnectionPool("sandbox.scenext.example")
+    reason = urllib3.exceptions.NewConnectionError(pool, "refused")
     return urllib3.exceptions.MaxRetryError(pool, "/", reason)

@@ -35,7 +35,7 @@ PAUSE = 0.05  # seconds without new connections where the system is short of som
 WARN_AGAIN = 60.0  # seconds
 
 
-class AcceptingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+class AcceptingWorker(ThreadWorker):
     """gunicorn's `gthread` with these changes."""
 
     _paused_until = 0.0

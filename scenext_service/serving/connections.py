@@ -32,11 +32,11 @@ LINGER = 2.0  # seconds in which a client may read its last answer and close
 _RESET = struct.pack("ii", 1, 0)  # as SO_LINGER: what is not sent yet is thrown away
 
 
-class RequestTimeout(errors.ParseException):  # type: ignore[misc]  # gunicorn has no types
+class RequestTimeout(errors.ParseException):
     """Indicate a request whose headers did not come in time."""
 
 
-class Connection(TConn):  # type: ignore[misc]
+class Connection(TConn):
     """gunicorn's connection with limits in time. It is handed to a thread only when there is something to read."""
 
     def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
@@ -66,7 +66,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
 
 
-class Unreader(SocketUnreader):  # type: ignore[misc]
+class Unreader(SocketUnreader):
     """gunicorn's reader of a connection, which raises `failure` once a request's time is over."""
 
     _receive = SocketUnreader.chunk

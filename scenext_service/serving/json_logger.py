@@ -10,7 +10,7 @@ from gunicorn.glogging import Logger
 from .logs import JsonFormatter
 
 
-class JsonLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
+class JsonLogger(Logger):
     """gunicorn's logger with our formatter."""
 
     def setup(self, cfg: Any) -> None:
