@@ -14,7 +14,6 @@ import orjson
 import requests
 import urllib3
 from requests.adapters import BaseAdapter
-from requests.structures import CaseInsensitiveDict
 
 from ..version import VERSION
 from . import failures, responses
@@ -135,7 +134,8 @@ class Scenext:
         request.method = operation.method
         request.url = f"{self._base_url}{operation.path}{task_id}"
         fixed = _HEADERS if body is None else {**_JSON_HEADERS, "Content-Length": str(len(body))}
-        request.headers = CaseInsensitiveDict({**fixed, "Authorization": f"Bearer {key}", **headers})
+        sent: Any = {**fixed, "Authorization": f"Bearer {key}", **headers}  # urllib3 only goes through it
+        request.headers = sent
         request.body = body
         return request
 
