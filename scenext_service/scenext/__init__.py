@@ -5,7 +5,7 @@
     failures     the tree of failures
     incomplete   what requests and urllib3 raise, as failures
     deadline     one timeout for a whole call
-    connection   connections that keep to it, and on which an answer belongs to its request
+    connection   connections that keep to it, and on which a response belongs to its request
     names        look-ups that end in time
     adapter      requests' transport adapter: connections by key
     sandbox      Scenext without a network and without a key

@@ -1,6 +1,6 @@
 """requests' transport adapter for one JSON API and many callers, whose connections never meet.
 
-A connection that carried one key never carries another: whatever goes wrong on it, an answer that comes late or twice
+A connection that carried one key never carries another: whatever goes wrong on it, a response that comes late or twice
 cannot reach another caller. Idle connections are kept by key.
 
 And it looks the pool up once, where requests does so for every call, and makes no part of a Response that is not read
@@ -75,7 +75,7 @@ class _Lease:
         return self._idle.take(self._owner)
 
     def put(self, connection: Any, block: bool = False) -> None:
-        if connection is None or connection.is_closed:  # the request failed, or its answer ends the connection
+        if connection is None or connection.is_closed:  # the request failed, or its response ends the connection
             return
         if self._owner is None:
             connection.close()
@@ -145,7 +145,7 @@ class _Response(requests.Response):
     """A response without what requests makes for each, such as a jar for cookies.
 
     `close` gives its connection back, and not, as with urllib3, the last byte: until then, `raw.close()` ends a
-    connection whose answer turns out to be another request's.
+    connection whose response turns out to be another request's.
     """
 
     _content = _content_consumed = False  # read by `content`
@@ -162,7 +162,7 @@ class _Response(requests.Response):
         self._lender, raw._pool = raw._pool, None
 
     def close(self) -> None:
-        """Give the connection back where the answer was read to its end; end it where it was not."""
+        """Give the connection back where it was read to its end; end it where it was not."""
         if self.raw.closed:
             self._lender.pool.put(self.raw.connection)
             self.raw._connection = None

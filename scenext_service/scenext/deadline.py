@@ -1,7 +1,7 @@
 """A requests transport adapter whose timeout bounds the whole call, not the silence between two bytes.
 
 `requests` and urllib3 start their read timeout anew with every byte that arrives, and their connect timeout with every
-address of a host; an upstream that drips can hold a thread for as long as it likes. Here every wait on the socket, from
+address of a host; a Scenext that drips can hold a thread for as long as it likes. Here every wait on the socket, from
 the look-up of the name to the last byte of the body, gets what is left of one timeout.
 
 Source: measured against a dripping server; urllib3 2.8, `connectionpool.HTTPConnectionPool._make_request`.

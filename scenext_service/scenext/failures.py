@@ -6,7 +6,7 @@
     │   ├── KeyUnusable
     │   ├── InvalidTaskId
     │   ├── NoTimeLeft        the calls before it in its batch took all of the time
-    │   └── Busy              every upstream slot is taken
+    │   └── Busy              every slot is taken
     ├── NeverOpened           there was no connection, so the request is safe to repeat
     │   ├── NameNotResolved
     │   ├── ConnectionFailed
@@ -65,7 +65,7 @@ class NoTimeLeft(NotSent):
 
 
 class Busy(NotSent):
-    """All upstream slots wait for Scenext."""
+    """All slots wait for Scenext."""
 
 
 class NeverOpened(ScenextError):
@@ -77,7 +77,7 @@ class NameNotResolved(NeverOpened):
 
 
 class ConnectionFailed(NeverOpened):
-    """A connection was refused, or not answered."""
+    """A connection was refused, or never came about."""
 
 
 class TlsFailed(NeverOpened):

@@ -20,7 +20,7 @@ class _LookUp(NamedTuple):
 
 
 class Names:
-    """Looks names up; shared by all threads. It keeps no answer: that is the resolver's business."""
+    """Looks names up; shared by all threads. It keeps no result: that is the resolver's business."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,7 +1,7 @@
 """An in-memory Scenext as a requests transport adapter: for trying the service without a key, and for its tests.
 
 Being the transport, it leaves URL building, headers, deadline, status table and decoding to the client under test. It
-keeps nothing: a job's id holds the time of its creation, so every worker process gives the same answer.
+keeps nothing: a job's id holds the time of its creation, so every worker process responds alike.
 
 Any key is accepted but `sandbox-refused-key` (401) and `sandbox-no-credit-key` (402). A new job is COMPLETED after a
 minute; the ids in `OUTCOMES` always end as their line says.
@@ -59,7 +59,7 @@ class Sandbox(BaseAdapter):
     def send(  # type: ignore[override]  # the base class spells each of the arguments out
         self, request: requests.PreparedRequest, timeout: float = SLOW, **kwargs: Any
     ) -> requests.Response:
-        """Answer a request as Scenext would. Raises what an HTTPAdapter raises."""
+        """Respond to a request as Scenext would. Raises what an HTTPAdapter raises."""
         path = str(urlsplit(request.url).path)
         key = str(request.headers.get("Authorization", "")).removeprefix("Bearer ")
         if key in ("", REFUSED_KEY):
