@@ -52,6 +52,8 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
     origins = mcp.Origins(config.allowed_origins, own=config.public)
 
     def report(record: mcp.Record) -> None:
+        if metrics is None and not logs.wanted():
+            return
         fields = record.fields()
         logs.write_request(fields)
         if metrics is not None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint, Response, current_app, request
 from werkzeug.wsgi import get_content_length, get_input_stream
 
 from .call import Caller, Record
@@ -59,8 +59,9 @@ def create_blueprint(server: Server, origins: Origins, max_body: int, report: Re
     blueprint = Blueprint("mcp", __name__)
     dispatcher = Dispatcher(server)
 
-    def mcp() -> tuple[bytes, int, list[tuple[str, str]]]:
+    def mcp() -> Response:
         environ = request.environ
+        path = request.path
         request_id = environ["scenext.request_id"]
         origin = environ.get("HTTP_ORIGIN")
         allowed = origin is None or origins.accept(origin, environ.get("HTTP_HOST", ""))
@@ -73,19 +74,20 @@ def create_blueprint(server: Server, origins: Origins, max_body: int, report: Re
         except _Refused as refusal:
             answer = Answer(refusal.status, refusal.body, (Record(request_id=request_id),))
         for record in answer.records:
-            _complete(record, answer, environ)
+            _complete(record, answer, environ, path)
             report(record)
-        return answer.body or b"", answer.status, _headers(answer, request_id, origin if allowed else None)
+        headers = _headers(answer, request_id, origin if allowed else None)
+        return current_app.response_class([answer.body or b""], answer.status, headers)
 
     for path in PATHS:
         blueprint.add_url_rule(path, view_func=mcp, methods=_METHODS, provide_automatic_options=False)
     return blueprint
 
 
-def _complete(record: Record, answer: Answer, environ: dict[str, Any]) -> None:
+def _complete(record: Record, answer: Answer, environ: dict[str, Any], path: str) -> None:
     """Note what HTTP knows. A message of a batch has its own time and size already."""
     record.http_method = environ["REQUEST_METHOD"]
-    record.path = request.path
+    record.path = path
     record.status = answer.status
     if record.ms is None:
         record.ms = round((time.monotonic() - environ["scenext.started"]) * 1000, 1)
@@ -165,7 +167,9 @@ def _headers(answer: Answer, request_id: str, origin: str | None) -> list[tuple[
     """Return the answer's headers; with `origin`, so that a page of that origin may read it."""
     headers = [("X-Request-ID", request_id)]
     if answer.body is not None:
-        headers.append(("Content-Type", "application/json"))
+        headers += [("Content-Type", "application/json"), ("Content-Length", str(len(answer.body)))]
+    elif answer.status != 204:  # which must not have one: RFC 9110, section 8.6
+        headers.append(("Content-Length", "0"))
     if answer.status == 405:
         headers.append(("Allow", _ALLOW))
     if origin is not None:

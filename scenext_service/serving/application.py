@@ -32,8 +32,6 @@ class PlainResponse(Response):
     default_mimetype = None
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[Any]:
-        if self.status_code == 204:  # which must not have a Content-Length: RFC 9110, section 8.6
-            del self.headers["Content-Length"]
         start_response(self.status, self.headers.to_wsgi_list())
         return () if environ["REQUEST_METHOD"] == "HEAD" else self.response
 

@@ -56,6 +56,11 @@ def configure(level: str, form: str = "logfmt") -> None:
     logger.handlers = [handler]
 
 
+def wanted() -> bool:
+    """Return whether lines of requests are written at all."""
+    return log.isEnabledFor(logging.INFO)
+
+
 def write_request(fields: Mapping[str, Any], level: int = logging.INFO) -> None:
     """Write the line of a request, or of a message in one: who asked for what, what came of it, how long it took."""
     log.log(level, "request", extra={"fields": fields})
