@@ -1,6 +1,6 @@
 """What holds for every message: hypothesis makes them up, the whole application answers in the sandbox.
 
-The examples are the same in every run; `tests/fuzz.py` is for those of the day.
+The examples are the same in every run; `tests/live/fuzz.py` is for those of the day.
 """
 
 import json
@@ -19,9 +19,9 @@ from scenext_service.config import Config
 from scenext_service.scenext.sandbox import OUTCOMES, Sandbox
 from scenext_service.serving import logs
 
-from . import fuzz
 from .conftest import CLIENT_CAPABILITIES, KEY, NOW, PROTOCOL_VERSION
-from .fuzz import Answer, Request, jsons, send, texts, values, variable
+from .live import fuzz
+from .live.fuzz import Answer, Request, jsons, send, texts, values, variable
 
 LEGACY_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 VERSIONS = (*LEGACY_VERSIONS, "2026-07-28")
@@ -385,7 +385,7 @@ def test_the_fuzzer_notices(broken: str) -> None:
 
 
 def test_the_fuzzer_tells_how_it_went_and_how_to_repeat_it(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ours: `python -m tests.fuzz [seconds] [seed]`."""
+    """Ours: `python -m tests.live.fuzz [seconds] [seed]`."""
     assert fuzz.main(["0.2", "7"]) == 0
     assert re.search(r"^fuzz: [1-9]\d* requests, 0 failures \(seed 7, \d+ s\)$", capsys.readouterr().out, re.MULTILINE)
 
