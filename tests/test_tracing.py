@@ -15,8 +15,9 @@ from scenext_service.config import Config, ConfigError, from_env
 from scenext_service.mcp import Call, Caller, Record, Registry, Tool
 from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.serving import logs
+from tests.support.messages import KEY, META, Mcp
 
-from .conftest import KEY, META, NOW, Mcp
+from .conftest import NOW
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"

@@ -11,6 +11,7 @@ from scenext_service.mcp.dispatch import SUPPORTED_VERSIONS
 from scenext_service.scenext.failures import KeyMissing
 from scenext_service.tools.failure_texts import TEXTS
 from tests.support import pages
+from tests.support.names import TOOLS
 
 from .clients.run import PAGE, TRANSLATION, chinese, clients, judge, put
 
@@ -18,7 +19,7 @@ ROWS = pages.tables(PAGE.read_text(encoding="utf-8"))[0].rows
 
 REPORT = {
     "revision": "2026-07-28",
-    "tools": ["query_video_status", "gen_video"],
+    "tools": [*TOOLS],
     "task_id": "sandbox-1795000000000",
     "status": "COMPLETED",
     "video": "https://oss.scenext.example/sandbox-1795000000000/video.mp4?Expires=4102444800&Signature=sandbox",

@@ -27,7 +27,9 @@ from scenext_service import create_app
 from scenext_service.config import Config
 from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.serving import logs
-from tests.conftest import KEY, NOW, Lines
+from tests.conftest import NOW
+from tests.support.messages import KEY, Lines
+from tests.support.names import SUPPORTED, TOOLS
 
 SECONDS = 120.0
 ROUND = 200  # requests under one seed
@@ -114,16 +116,12 @@ WORDS = (
         "gzip",
     ),
     *(
-        "2024-11-05",
-        "2025-03-26",
-        "2025-06-18",
-        "2025-11-25",
-        "2026-07-28",
+        *SUPPORTED,
         "v999",
         "=?base64?Z2VuX3ZpZGVv?=",
         "=?base64??=",
     ),
-    *(*METHODS, "query_video_status", "gen_video", "null", "http://localhost", "https://[", "http://127.0.0.1:x", "*"),
+    *(*METHODS, *TOOLS, "null", "http://localhost", "https://[", "http://127.0.0.1:x", "*"),
     *("Bearer", "Bearer x", "sandbox-refused-key", "YOUR_API_KEY", "a,b", "a\r\nX-Evil: 1", "\x00", "\xff", "é"),
 )
 # Where a key may stand and must not come back from; whatever a message says may.

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.conftest import KEY
+from tests.support.messages import KEY
 from tests.support.server import Server, running, workers
 from tests.support.upstream import MIB
 

@@ -16,10 +16,12 @@ import pytest
 import requests
 
 from scenext_service.config import Config
-from tests.conftest import KEY, META
 from tests.interop.hosting.conversation import OK, converse
 from tests.interop.hosting.pages import Pages
-from tests.support.server import ROOT, Server, running
+from tests.support.messages import KEY, META
+from tests.support.names import TOOLS
+from tests.support.pages import ROOT
+from tests.support.server import Server, running
 
 SHARED_KEY = "sentinel-shared-key-81b2c3"
 TOKEN = "sentinel-access-token-77d0"
@@ -71,7 +73,7 @@ def test_a_kept_connection_serves_both_eras(server: Server) -> None:
         message: Any = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
         legacy = session.post(f"{server.url}/mcp/", json=message, timeout=30).json()
         result = call(session, server, "query_video_status", {"task_id": "sandbox-completed"})
-    assert [tool["name"] for tool in legacy["result"]["tools"]] == ["query_video_status", "gen_video"]
+    assert [tool["name"] for tool in legacy["result"]["tools"]] == [*TOOLS]
     assert (result["structuredContent"]["status"], result["resultType"]) == ("COMPLETED", "complete")
 
 

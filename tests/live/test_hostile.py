@@ -23,7 +23,8 @@ from gunicorn.http import errors
 from scenext_service.serving import connections
 from scenext_service.serving.connections import RequestTimeout
 from scenext_service.serving.worker import Worker
-from tests.conftest import KEY, connected
+from tests.conftest import connected
+from tests.support.messages import KEY
 from tests.support.server import Server, running
 from tests.support.upstream import MIB, Upstream
 

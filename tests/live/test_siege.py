@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from scenext_service.serving import accepting, connections
-from tests.conftest import KEY
+from tests.support.messages import KEY
 from tests.support.server import Server, running, wait_until
 from tests.support.upstream import JOB, Upstream, answer
 

@@ -20,10 +20,11 @@ import pytest
 import requests
 
 from scenext_service.config import Config
-from tests.conftest import KEY
 from tests.support import crowd
 from tests.support.crowd import Group, Plan, Report
-from tests.support.server import ROOT, Server, booted, running, wait_until, workers
+from tests.support.messages import KEY
+from tests.support.pages import ROOT
+from tests.support.server import Server, booted, running, wait_until, workers
 from tests.support.upstream import Exchange, Upstream, answer, deaf_port
 
 pytestmark = pytest.mark.load

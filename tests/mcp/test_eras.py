@@ -8,18 +8,18 @@ from scenext_service.mcp import Caller, legacy, modern
 from scenext_service.mcp.dispatch import SUPPORTED_VERSIONS
 from scenext_service.mcp.eras import unsupported_version
 from scenext_service.mcp.jsonrpc import Request
-from tests.conftest import CLIENT_CAPABILITIES, META, PROTOCOL_VERSION, Mcp
+from tests.support import names
+from tests.support.messages import CLIENT_CAPABILITIES, META, PROTOCOL_VERSION, Mcp, failure, outcome, version
 
-SUPPORTED = ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
 MODERN_HEADER = Caller(protocol_version="2026-07-28")
 MIRRORED = Caller(method="tools/list", name="query_video_status")
 
 
 def test_every_published_revision_is_supported_newest_first() -> None:
     """Spec: 2026-07-28, basic/versioning "Terminology", and the revisions that the specification has published."""
-    assert modern.VERSIONS == ("2026-07-28",)
-    assert legacy.VERSIONS == ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
-    assert list(SUPPORTED_VERSIONS) == SUPPORTED
+    assert modern.VERSIONS == names.MODERN
+    assert legacy.VERSIONS == names.LEGACY
+    assert SUPPORTED_VERSIONS == names.SUPPORTED
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_versions_are_looked_up_and_never_compared_as_strings(version: str, era:
     assert era_of("tools/list", None, Caller(version)) == era
 
 
-@pytest.mark.parametrize("header", [None, *SUPPORTED, "v999"])
+@pytest.mark.parametrize("header", [None, *names.SUPPORTED, "v999"])
 def test_initialize_without_modern_metadata_is_legacy_whatever_its_header_says(mcp: Mcp, header: str | None) -> None:
     """Spec: 2026-07-28, basic/versioning "Backward Compatibility": initialize selects legacy semantics."""
     assert era_of("initialize", {"protocolVersion": "2025-11-25"}, Caller(header)) == "legacy"
-    response = mcp.legacy("initialize", {"protocolVersion": "2025-06-18"}, _version(header))
+    response = mcp.legacy("initialize", {"protocolVersion": "2025-06-18"}, version(header))
     assert response.status_code == 200
     assert response.get_json()["result"]["protocolVersion"] == "2025-06-18"
 
@@ -85,9 +85,7 @@ def test_initialize_with_modern_metadata_is_modern_and_not_found(mcp: Mcp) -> No
     """Spec: 2026-07-28, basic/versioning "Backward Compatibility": modern metadata decides; initialize is removed."""
     assert era_of("initialize", {"_meta": META}, MODERN_HEADER) == "modern"
     response = mcp.modern("initialize", {"protocolVersion": "2025-11-25"})
-    assert response.status_code == 404
-    error = {"code": -32601, "message": "Method not found: initialize"}
-    assert response.get_json() == {"jsonrpc": "2.0", "id": 1, "error": error}
+    assert outcome(response) == (404, failure(-32601, "Method not found: initialize"))
 
 
 def test_mirroring_headers_on_a_legacy_handshake_change_nothing(mcp: Mcp) -> None:
@@ -110,15 +108,11 @@ def test_both_eras_are_served_side_by_side_on_one_endpoint(mcp: Mcp) -> None:
 
 def test_an_unsupported_version_is_told_with_what_is_supported_and_what_was_asked() -> None:
     """Spec: 2026-07-28, basic/versioning "Protocol Version Negotiation"."""
-    failure = unsupported_version("1900-01-01", SUPPORTED_VERSIONS)
-    assert (failure.code, failure.message) == (-32022, "Unsupported protocol version")
-    assert failure.data == {"supported": tuple(SUPPORTED), "requested": "1900-01-01"}
+    refused = unsupported_version("1900-01-01", SUPPORTED_VERSIONS)
+    assert (refused.code, refused.message) == (-32022, "Unsupported protocol version")
+    assert refused.data == {"supported": names.SUPPORTED, "requested": "1900-01-01"}
 
 
 def era_of(method: str, params: Any, caller: Caller) -> str:
     """Return whose a request is; the legacy era takes what no other owns."""
     return "modern" if modern.owns(Request(1, method, params), caller) else "legacy"
-
-
-def _version(header: str | None) -> dict[str, str]:
-    return {} if header is None else {"MCP-Protocol-Version": header}

@@ -7,7 +7,7 @@ import pytest
 
 from scenext_service.mcp import jsonrpc
 from scenext_service.mcp.jsonrpc import Message, Notification, Request, Response, RpcError
-from tests.conftest import Mcp
+from tests.support.messages import Mcp
 
 # schema.ts of 2026-07-28, "Standard JSON-RPC error codes" and the codes that MCP allocates.
 SPECIFIED_CODES = {

@@ -12,7 +12,7 @@ from scenext_service.tools import tools as tools_of
 from scenext_service.tools.credentials import Credentials
 from scenext_service.tools.gen_video import NO_QUESTION
 from scenext_service.version import VERSION
-from tests.conftest import KEY, Mcp, serve
+from tests.support.messages import KEY, Mcp, serve
 
 REVISIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
 SUPPORTED = ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]

@@ -11,7 +11,7 @@ from scenext_service.tools import tools as tools_of
 from scenext_service.tools.credentials import Credentials
 from scenext_service.tools.gen_video import NO_QUESTION
 from scenext_service.version import VERSION
-from tests.conftest import CLIENT_CAPABILITIES, KEY, META, PROTOCOL_VERSION, Mcp
+from tests.support.messages import CLIENT_CAPABILITIES, KEY, META, PROTOCOL_VERSION, Mcp
 
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"

@@ -1,7 +1,5 @@
 """The registry of tools, with small tools of its own."""
 
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -10,8 +8,6 @@ import pytest
 from scenext_service.mcp import Call, Caller, Record, Registry, Tool, ToolError, ToolResult
 from scenext_service.mcp.jsonrpc import RpcError
 from scenext_service.mcp.registry import INTERNAL_FAILURE
-from scenext_service.serving import logs
-from tests.conftest import Lines
 
 SCHEMA = {
     "type": "object",
@@ -54,15 +50,6 @@ SILENT = Tool(
     annotations={"readOnlyHint": True},
 )
 REGISTRY = Registry([ECHO, REFUSE, BREAK, SILENT])
-
-
-@pytest.fixture
-def lines() -> Iterator[list[str]]:
-    """Collect the package's log lines, without an application."""
-    handler, logger = Lines(), logging.getLogger(logs.ROOT)
-    logger.addHandler(handler)
-    yield handler.lines
-    logger.removeHandler(handler)
 
 
 def call(arguments: Any, name: Any = "echo", record: Record | None = None) -> dict[str, Any]:

@@ -12,10 +12,8 @@ from werkzeug.test import TestResponse, create_environ, run_wsgi_app
 from scenext_service import create_app
 from scenext_service.config import Config
 from scenext_service.mcp import Origins
-from tests.conftest import KEY, META, Mcp
+from tests.support.messages import KEY, META, PING, PONG, Mcp, outcome, refusal
 
-PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
-PONG = {"jsonrpc": "2.0", "id": 1, "result": {}}
 BODY = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
 JSON = {"Content-Type": "application/json"}
 LIMIT = 1_000  # bytes
@@ -33,15 +31,6 @@ CORS = {
 @pytest.fixture
 def config() -> Config:
     return Config(sandbox=True, allowed_origins=frozenset({PAGE, "https://[2001:db8::1]:8443"}), max_body=LIMIT)
-
-
-def outcome(response: TestResponse) -> tuple[int, Any]:
-    assert response.content_type == "application/json"
-    return response.status_code, response.get_json()
-
-
-def refusal(message: str, code: int = -32600) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
 
 
 def cors(response: TestResponse) -> dict[str, str]:

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.conftest import Mcp
 from tests.support import pages
+from tests.support.messages import Mcp
 
 from .test_readme import EXCHANGES
 

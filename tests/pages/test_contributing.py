@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import serve
 from tests.support import pages
+from tests.support.messages import serve
 
 TEXT = pages.page("CONTRIBUTING.md")
 BLOCKS = pages.blocks(TEXT)

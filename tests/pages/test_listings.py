@@ -7,8 +7,8 @@ import fastjsonschema
 import pytest
 
 from scenext_service.version import VERSION
-from tests.conftest import KEY, Mcp
 from tests.support import pages
+from tests.support.messages import KEY, Mcp
 
 SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
 

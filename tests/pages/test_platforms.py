@@ -20,7 +20,8 @@ from scenext_service.config import from_env
 from tests.interop.hosting.pages import FOLDER, Pages
 from tests.interop.hosting.run import HOSTS
 from tests.support import pages
-from tests.support.server import ROOT, running
+from tests.support.pages import ROOT
+from tests.support.server import running
 
 # Of which the buildpack wants exactly one.
 PACKAGE_FILES = {"requirements.txt", "Pipfile", "Pipfile.lock", "poetry.lock", "uv.lock"}

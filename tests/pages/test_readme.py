@@ -20,10 +20,10 @@ from scenext_service.scenext.failures import KeyMissing
 from scenext_service.serving import metrics
 from scenext_service.tools import gen_video, query_video_status
 from scenext_service.tools.credentials import Credentials
-from tests.conftest import KEY, Mcp
 from tests.support import pages
+from tests.support.messages import KEY, Mcp
+from tests.support.pages import ROOT
 
-ROOT = pages.ROOT
 LONGEST_README = 170  # lines
 EXCHANGES = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "tests" / "exchanges").glob("*.json")]
 PAGES = [name for pair in pages.TRANSLATIONS.items() for name in pair]

@@ -10,8 +10,8 @@ from scenext_service.config import Config
 from scenext_service.mcp.registry import INTERNAL_FAILURE
 from scenext_service.tools import gen_video
 from scenext_service.tools.failure_texts import TEXTS
-from tests.conftest import META, Mcp
 from tests.support import pages
+from tests.support.messages import META, Mcp, halves
 
 
 class Said(NamedTuple):
@@ -19,11 +19,6 @@ class Said(NamedTuple):
 
     english: str
     chinese: str
-
-
-def halves(text: str) -> Said:
-    english, chinese = text.split("\n\n")
-    return Said(english, chinese)
 
 
 def texts_of_the_tools(mcp: Mcp) -> list[Said]:
@@ -35,7 +30,7 @@ def texts_of_the_tools(mcp: Mcp) -> list[Said]:
     ]
     arguments = [mcp.call(tool, given)["content"][0]["text"] for tool, given in wrong]
     own = [gen_video.NO_QUESTION, gen_video.BAD_NOTIFY_URL, INTERNAL_FAILURE]
-    return [Said(*advice) for advice in TEXTS.values()] + [halves(text) for text in [*arguments, *own]]
+    return [Said(*advice) for advice in TEXTS.values()] + [Said(*halves(text)) for text in [*arguments, *own]]
 
 
 class _Broken(io.RawIOBase):

@@ -16,9 +16,9 @@ from scenext_service.scenext.client import Scenext
 from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.version import VERSION
 from tests.support import upstream as misbehaving
+from tests.support.messages import KEY
 from tests.support.upstream import CERTIFICATE, GOOD, JOB, Request, Upstream, answer, closed_port
 
-KEY = "sentinel-key-4f9a1c7e2b"
 QUESTION = {"question": "求 1+1", "questionImages": ["https://example.com/1.png"], "quality": "m"}
 
 Call = Callable[[Scenext], dict[str, Any]]

@@ -20,9 +20,9 @@ from scenext_service.scenext.adapter import Idle
 from scenext_service.scenext.client import Scenext
 from scenext_service.scenext.deadline import DeadlineAdapter
 from tests.support import upstream as misbehaving
+from tests.support.messages import KEY
 from tests.support.upstream import CERTIFICATE, GOOD, JOB, Upstream, deaf_port
 
-KEY = "sentinel-key-4f9a1c7e2b"
 TIMEOUT = 0.3  # seconds
 MARGIN = 1.0  # seconds, for a machine that is busy with something else
 

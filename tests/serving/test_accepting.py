@@ -17,7 +17,8 @@ import pytest
 
 from scenext_service.serving import accepting
 from scenext_service.serving.worker import Worker
-from tests.conftest import KEY, connected
+from tests.conftest import connected
+from tests.support.messages import KEY
 from tests.support.server import Server, running, wait_until, workers
 from tests.support.upstream import Upstream
 

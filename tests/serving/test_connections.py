@@ -16,7 +16,8 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from scenext_service.serving import connections
 from scenext_service.serving.worker import Worker
-from tests.conftest import KEY, connected
+from tests.conftest import connected
+from tests.support.messages import KEY
 from tests.support.server import wait_until
 from tests.support.upstream import CERTIFICATE
 

@@ -18,7 +18,7 @@ from scenext_service import create_app
 from scenext_service.config import Config
 from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.serving import logs
-from tests.conftest import Lines, Mcp
+from tests.support.messages import Lines, Mcp
 
 # The formatter
 

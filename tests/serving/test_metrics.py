@@ -18,8 +18,9 @@ from scenext_service import create_app
 from scenext_service.config import Config, ConfigError, from_env
 from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.serving.metrics import remove
-from tests.conftest import KEY, Mcp
-from tests.support.server import ROOT, running
+from tests.support.messages import KEY, Mcp
+from tests.support.pages import ROOT
+from tests.support.server import running
 
 SENTINEL = "sentinel-name-0b7d"
 

@@ -17,14 +17,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import orjson
 
-from tests.conftest import KEY, META
+from tests.support.messages import KEY, META
+from tests.support.names import TOOLS
+from tests.support.pages import ROOT
 
-ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0  # seconds that a caller waits for an answer
 MISSING = "missing"  # the upstream knows no job whose id begins so
 BUSY = "This server already waits for Scenext"
@@ -133,7 +133,7 @@ def _generate(number: int) -> tuple[Any, Callable[[Any], bool]]:
 
 def _list(number: int) -> tuple[Any, Callable[[Any], bool]]:
     message = {"jsonrpc": "2.0", "id": number, "method": "tools/list"}
-    return message, lambda result: [tool["name"] for tool in result["tools"]] == ["query_video_status", "gen_video"]
+    return message, lambda result: [tool["name"] for tool in result["tools"]] == [*TOOLS]
 
 
 KINDS = {"query": _query, "missing": _missing, "generate": _generate, "list": _list}

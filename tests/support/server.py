@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-ROOT = Path(__file__).parents[2]
+from .pages import ROOT
+
 _SETTINGS = ("SCENEXT_", "GUNICORN_", "PROMETHEUS_")  # variables that are the test's to set
 
 START_TIMEOUT = 30.0  # seconds

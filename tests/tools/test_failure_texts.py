@@ -7,6 +7,7 @@ import pytest
 
 from scenext_service.scenext import failures
 from scenext_service.tools.failure_texts import TEXTS, advise
+from tests.support.messages import halves
 
 MAYBE_CHARGED = "A job may have been started and charged all the same."
 MAYBE_CHARGED_ZH = "任务可能已经创建并扣费。"
@@ -32,14 +33,6 @@ def make(kind: type[failures.ScenextError], detail: str = "") -> failures.Scenex
     if issubclass(kind, failures.Responded):
         return kind(418, detail)
     return kind("20" if kind in (failures.DeadlinePassed, failures.NoTimeLeft) and not detail else detail)
-
-
-def halves(text: str) -> tuple[str, str]:
-    """Return the English and the Chinese half of a text."""
-    english, chinese = text.split("\n\n")
-    assert not re.search("[一-鿿]", english), english
-    assert re.search("[一-鿿]{4}", chinese), chinese
-    return english, chinese
 
 
 def test_the_table_holds_every_concrete_failure_and_no_other() -> None:

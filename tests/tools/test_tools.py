@@ -17,7 +17,8 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from scenext_service import create_app
 from scenext_service.config import Config
 from scenext_service.scenext.sandbox import DURATION, OUTCOMES, Sandbox
-from tests.conftest import KEY, NOW, Mcp
+from tests.conftest import NOW
+from tests.support.messages import KEY, Mcp
 
 CJK = re.compile("[\u4e00-\u9fff]")
 BEARER = {"Authorization": f"Bearer {KEY}"}

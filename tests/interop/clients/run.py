@@ -28,7 +28,9 @@ from typing import Any
 
 from scenext_service.scenext.failures import KeyMissing
 from scenext_service.tools.failure_texts import TEXTS
-from tests.support.server import ROOT, running
+from tests.support.names import TOOLS
+from tests.support.pages import ROOT
+from tests.support.server import running
 
 HERE = Path(__file__).parent
 PAGE, TRANSLATION = ROOT / "docs" / "works-with.md", ROOT / "docs" / "works-with.zh.md"
@@ -159,7 +161,7 @@ def judge(report: Mapping[str, Any]) -> str | None:
     task_id = str(report.get("task_id"))
     expected = {
         "revision": re.fullmatch(r"\d{4}-\d\d-\d\d", str(report.get("revision"))),
-        "tools": report.get("tools") == ["query_video_status", "gen_video"],
+        "tools": report.get("tools") == [*TOOLS],
         "task_id": re.fullmatch(r"sandbox-\d{13}", task_id),
         "status": report.get("status") == "COMPLETED",
         "video": f"/{task_id}/video.mp4?" in str(report.get("video")),

@@ -17,11 +17,13 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from tests.support.server import ROOT, Server, running
+from tests.support.names import OVER_HTTP
+from tests.support.pages import ROOT
+from tests.support.server import Server, running
 
 HERE = Path(__file__).parent
 EXPECTED_FAILURES = HERE / "expected-failures.yaml"
-REVISIONS = ("2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
+REVISIONS = tuple(reversed(OVER_HTTP))
 
 # Scenarios that need no fixture tool, for the service as it is.
 WITHOUT_FIXTURES = (

@@ -16,7 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tests.conftest import META
+from tests.support.messages import META
+from tests.support.names import TOOLS
 
 OK = "ok"
 ERAS = ("legacy", "modern")
@@ -24,7 +25,6 @@ KEY = "sentinel-key-of-the-hosting-run"  # must not be in anything that a host w
 LARGE = 6 * 1024 * 1024  # characters of a Base64 image
 TIMEOUT = 60  # seconds for one answer
 
-_TOOLS = ["query_video_status", "gen_video"]
 _ALLOW = "POST, OPTIONS"
 
 
@@ -201,7 +201,7 @@ def _chunked(talk: Talk) -> None:
 
 
 def _listed(answer: Answer) -> None:
-    _expect([tool["name"] for tool in _result(answer)["tools"]] == _TOOLS, "other tools")
+    _expect([tool["name"] for tool in _result(answer)["tools"]] == [*TOOLS], "other tools")
 
 
 def _generate(talk: Talk) -> None:

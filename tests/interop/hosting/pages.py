@@ -3,8 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 
-from tests.support.pages import Block, blocks
-from tests.support.server import ROOT
+from tests.support.pages import ROOT, Block, blocks
 
 FOLDER = ROOT / "docs" / "deploy"
 

@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.server import ROOT, free_port
+from tests.support.pages import ROOT
+from tests.support.server import free_port
 
 from .conversation import healthy
 from .pages import Pages
