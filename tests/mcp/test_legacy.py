@@ -1,9 +1,9 @@
-"""The handshake revisions, 2024-11-05 to 2025-11-25, over HTTP. Their batches are in test_dispatch."""
+"""The handshake revisions, 2024-11-05 to 2025-11-25, over HTTP. Batches are in test_dispatch, what both eras
+have in test_methods."""
 
 from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
 
 from scenext_service.mcp import Call, Tool, ToolResult
 from scenext_service.scenext.client import Scenext
@@ -12,35 +12,12 @@ from scenext_service.tools import tools as tools_of
 from scenext_service.tools.credentials import Credentials
 from scenext_service.tools.gen_video import NO_QUESTION
 from scenext_service.version import VERSION
-from tests.support.messages import KEY, Mcp, serve
+from tests.support.messages import BEARER, PING, PONG, Mcp, failure, outcome, serve, unsupported, version
+from tests.support.names import LEGACY, SUPPORTED, TOOLS
 
-REVISIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
-SUPPORTED = ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
-AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
-PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
-PONG = {"jsonrpc": "2.0", "id": 1, "result": {}}
 INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 INITIALIZE = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-03-26"}}
 CALL = {"name": "query_video_status", "arguments": {"task_id": "sandbox-completed"}}
-
-
-def version(header: str | None) -> dict[str, str]:
-    return {} if header is None else {"MCP-Protocol-Version": header}
-
-
-def outcome(response: TestResponse) -> tuple[int, Any]:
-    assert response.content_type == "application/json"
-    return response.status_code, response.get_json()
-
-
-def failure(code: int, message: str, id: Any = 1) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}}
-
-
-def unsupported(requested: str, id: Any = 1) -> dict[str, Any]:
-    answer = failure(-32022, "Unsupported protocol version", id)
-    answer["error"]["data"] = {"supported": SUPPORTED, "requested": requested}
-    return answer
 
 
 def handshake(protocol_version: str) -> dict[str, Any]:
@@ -57,10 +34,10 @@ def handshake(protocol_version: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("requested", "answered"),
     [
-        *[pytest.param(revision, revision, id=revision) for revision in REVISIONS],
-        pytest.param("2026-07-28", "2025-11-25", id="the modern revision"),
-        pytest.param("2025-01-01", "2025-11-25", id="unknown"),
-        pytest.param("", "2025-11-25", id="empty"),
+        *[pytest.param(revision, revision, id=revision) for revision in LEGACY],
+        pytest.param("2026-07-28", LEGACY[0], id="the modern revision"),
+        pytest.param("2025-01-01", LEGACY[0], id="unknown"),
+        pytest.param("", LEGACY[0], id="empty"),
     ],
 )
 def test_initialize_agrees_on_the_requested_revision_or_else_the_latest(
@@ -74,7 +51,7 @@ def test_initialize_agrees_on_the_requested_revision_or_else_the_latest(
 @pytest.mark.parametrize("params", [None, {}])
 def test_initialize_without_a_version_is_offered_the_latest(mcp: Mcp, params: Any) -> None:
     """Ours: the specification demands the version of the client; nothing is gained by refusing."""
-    assert outcome(mcp.legacy("initialize", params)) == (200, handshake("2025-11-25"))
+    assert outcome(mcp.legacy("initialize", params)) == (200, handshake(LEGACY[0]))
 
 
 @pytest.mark.parametrize("requested", [None, 20251125, ["2025-11-25"], {}])
@@ -84,7 +61,7 @@ def test_initialize_with_a_version_that_is_no_string_is_invalid_params(mcp: Mcp,
     assert outcome(mcp.legacy("initialize", {"protocolVersion": requested})) == (200, answer)
 
 
-@pytest.mark.parametrize("header", [None, *REVISIONS])
+@pytest.mark.parametrize("header", [None, *LEGACY])
 def test_every_revision_has_the_whole_life_of_a_client(mcp: Mcp, header: str | None) -> None:
     """Spec: 2024-11-05 to 2025-11-25, basic/lifecycle, basic/utilities/ping, server/tools; no header is 2025-03-26."""
     headers = version(header)
@@ -95,58 +72,14 @@ def test_every_revision_has_the_whole_life_of_a_client(mcp: Mcp, header: str | N
         tool.definition()
         for tool in tools_of(Scenext("https://api.example/api", timeout=5, slots=1), Credentials(), "m")
     ]
-    assert [tool["name"] for tool in tools] == ["query_video_status", "gen_video"]
+    assert [tool["name"] for tool in tools] == [*TOOLS]
     listed = outcome(mcp.legacy("tools/list", headers=headers))
     assert listed == (200, {"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}})
-    called = mcp.legacy("tools/call", CALL, {**headers, **AUTHORIZED})
+    called = mcp.legacy("tools/call", CALL, {**headers, **BEARER})
     assert called.status_code == 200
     result = called.get_json()["result"]
     assert set(result) == {"content", "structuredContent", "isError"}
     assert (result["isError"], result["structuredContent"]["status"]) == (False, "COMPLETED")
-
-
-def test_the_list_of_tools_is_the_same_bytes_every_time_and_has_no_header_mirroring(mcp: Mcp) -> None:
-    """Ours: clients and model caches compare it. x-mcp-header of 2026-07-28 is not used by any tool."""
-    first = mcp.legacy("tools/list")
-    assert first.status_code == 200
-    mcp.legacy("tools/call", CALL, AUTHORIZED)
-    assert mcp.legacy("tools/list").data == first.data
-    assert b"x-mcp-header" not in first.data
-
-
-@pytest.mark.parametrize("cursor", ["", "a", 0, {}])
-def test_a_cursor_that_was_never_handed_out_is_invalid_params(mcp: Mcp, cursor: Any) -> None:
-    """Spec: 2025-11-25, server/utilities/pagination "Error Handling"."""
-    answer = failure(-32602, "Invalid params: unknown cursor; the list of tools has a single page")
-    assert outcome(mcp.legacy("tools/list", {"cursor": cursor})) == (200, answer)
-
-
-def test_the_first_listed_tool_called_with_nothing_is_no_protocol_error(mcp: Mcp) -> None:
-    """Ours: the official conformance suite calls it so; SEP-1303 makes it a result that the model can mend."""
-    first = mcp.legacy("tools/list").get_json()["result"]["tools"][0]["name"]
-    status, answer = outcome(mcp.legacy("tools/call", {"name": first, "arguments": {}}))
-    assert (status, answer["result"]["isError"]) == (200, True)
-    assert 'Missing argument "task_id"' in answer["result"]["content"][0]["text"]
-
-
-@pytest.mark.parametrize(
-    "method",
-    ["server/discover", "subscriptions/listen", "resources/list", "prompts/get", "logging/setLevel", "tasks/list", ""],
-)
-def test_an_unknown_method_is_not_found_with_status_200(mcp: Mcp, method: str) -> None:
-    """Spec: JSON-RPC 2.0, section 5.1. Ours: 200, because real clients read a 404 as a lost session."""
-    assert outcome(mcp.legacy(method, {}, id="")) == (200, failure(-32601, f"Method not found: {method}", ""))
-
-
-def test_a_long_method_name_is_cut_in_the_answer(mcp: Mcp) -> None:
-    """Ours: an answer does not grow with what a client made up."""
-    assert outcome(mcp.legacy("m" * 5_000)) == (200, failure(-32601, "Method not found: " + "m" * 100))
-
-
-def test_params_that_are_an_array_are_invalid_params_with_status_200(mcp: Mcp) -> None:
-    """Spec: 2025-11-25, basic "Requests". Ours: 200, as for every legacy error."""
-    answer = failure(-32602, 'Invalid params: "params" must be an object', 0)
-    assert outcome(mcp.legacy("tools/list", [], id=0)) == (200, answer)
 
 
 @pytest.mark.parametrize("header", ["v999", "2026-01-01", "2025-11-26", "", "2025-11-25, 2025-11-25", "2025-06-18 x"])
@@ -239,7 +172,7 @@ def test_no_modern_word_stands_in_any_legacy_answer(mcp: Mcp) -> None:
         {**PING, "params": []},
         {**PING, "id": None},
     ]
-    answers = [mcp.post(message, AUTHORIZED) for message in [*messages, messages[1:], b"{"]]
+    answers = [mcp.post(message, BEARER) for message in [*messages, messages[1:], b"{"]]
     answers.append(mcp.post(PING, version("v999")))
     for answer in answers:
         text = answer.get_data(as_text=True)

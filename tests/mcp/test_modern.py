@@ -1,17 +1,17 @@
-"""Revision 2026-07-28 over HTTP: the metadata, the headers that mirror it, the methods and the stamp on results."""
+"""Revision 2026-07-28 over HTTP: the metadata, the headers that mirror it, and the stamp on results.
+
+What both eras have is in test_methods."""
 
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
-from scenext_service.scenext.client import Scenext
 from scenext_service.tools import INSTRUCTIONS
-from scenext_service.tools import tools as tools_of
-from scenext_service.tools.credentials import Credentials
 from scenext_service.tools.gen_video import NO_QUESTION
 from scenext_service.version import VERSION
-from tests.support.messages import CLIENT_CAPABILITIES, KEY, META, PROTOCOL_VERSION, Mcp
+from tests.support.messages import CLIENT_CAPABILITIES, META, PROTOCOL_VERSION, Mcp, failure, outcome, unsupported
+from tests.support.names import SUPPORTED, TOOLS
 
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
@@ -19,8 +19,7 @@ STAMP = {
     "resultType": "complete",
     "_meta": {SERVER_INFO: {"name": "scenext_service", "title": "Scenext", "version": VERSION}},
 }
-SUPPORTED = ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
-KNOWN_TOOLS = "Known tools: query_video_status, gen_video"
+KNOWN_TOOLS = f"Known tools: {', '.join(TOOLS)}"
 MIRRORED = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"}
 NAMED = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call"}
 
@@ -28,21 +27,6 @@ NAMED = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call"}
 def send(mcp: Mcp, method: str, params: Any, headers: dict[str, str], id: str | int = 1) -> TestResponse:
     """Post a request exactly as given."""
     return mcp.post({"jsonrpc": "2.0", "id": id, "method": method, "params": params}, headers)
-
-
-def outcome(response: TestResponse) -> tuple[int, Any]:
-    assert response.content_type == "application/json"
-    return response.status_code, response.get_json()
-
-
-def failure(code: int, message: str, id: str | int = 1) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}}
-
-
-def unsupported(requested: str) -> dict[str, Any]:
-    answer = failure(-32022, "Unsupported protocol version")
-    answer["error"]["data"] = {"supported": SUPPORTED, "requested": requested}
-    return answer
 
 
 def missing(header: str) -> dict[str, Any]:
@@ -102,7 +86,7 @@ def test_complete_metadata_is_served(mcp: Mcp, given: dict[str, Any]) -> None:
     """Spec: 2026-07-28, basic/index "_meta": clientInfo may be absent, other keys are no concern of ours."""
     response = send(mcp, "tools/list", {"_meta": given}, MIRRORED, id="")
     assert (response.status_code, response.get_json()["id"]) == (200, "")
-    assert [tool["name"] for tool in response.get_json()["result"]["tools"]] == ["query_video_status", "gen_video"]
+    assert [tool["name"] for tool in response.get_json()["result"]["tools"]] == [*TOOLS]
 
 
 def test_the_checks_come_one_after_the_other(mcp: Mcp) -> None:
@@ -285,40 +269,10 @@ def test_a_name_that_is_no_string_is_invalid_params_whatever_its_header(mcp: Mcp
     assert outcome(send(mcp, "tools/call", params, {**NAMED, "Mcp-Name": "gen_video"})) == (400, answer)
 
 
-@pytest.mark.parametrize(
-    ("method", "params"),
-    [
-        *[
-            pytest.param(name, {}, id=name)
-            for name in ("initialize", "ping", "logging/setLevel", "completion/complete")
-        ],
-        *[
-            pytest.param(f"resources/{verb}", {}, id=f"resources/{verb}")
-            for verb in ("list", "subscribe", "unsubscribe")
-        ],
-        pytest.param("resources/templates/list", {}, id="resources/templates/list"),
-        pytest.param("resources/read", {"uri": "file:///a"}, id="resources/read"),
-        pytest.param("prompts/list", {}, id="prompts/list"),
-        pytest.param("prompts/get", {"name": "a"}, id="prompts/get"),
-        pytest.param("subscriptions/listen", {"notifications": {"toolsListChanged": True}}, id="subscriptions/listen"),
-        pytest.param("notifications/initialized", {}, id="a notification's method with an id"),
-        pytest.param("Tools/List", {}, id="another case"),
-        pytest.param("", {}, id="empty"),
-    ],
-)
-def test_a_method_that_the_era_lacks_is_not_found_with_status_404(
-    mcp: Mcp, method: str, params: dict[str, Any]
-) -> None:
-    """Spec: 2026-07-28, streamable-http "Protocol Version Header": 404 and -32601."""
-    named = {"Mcp-Name": params["uri"]} if "uri" in params else {}
-    response = mcp.modern(method, params, named, id="a")
-    assert outcome(response) == (404, failure(-32601, f"Method not found: {method}", "a"))
-
-
 def test_discovery_tells_versions_capabilities_and_identity(mcp: Mcp) -> None:
     """Spec: 2026-07-28, server/discover. Ours: legacy versions too; clients fall back only to a version named here."""
     result = {
-        "supportedVersions": SUPPORTED,
+        "supportedVersions": [*SUPPORTED],
         "capabilities": {"tools": {}},
         "instructions": INSTRUCTIONS,
         "ttlMs": 3_600_000,
@@ -326,46 +280,6 @@ def test_discovery_tells_versions_capabilities_and_identity(mcp: Mcp) -> None:
         **STAMP,
     }
     assert outcome(mcp.modern("server/discover", id=0)) == (200, {"jsonrpc": "2.0", "id": 0, "result": result})
-
-
-def test_the_list_of_tools_may_be_cached_and_is_the_same_bytes_every_time(mcp: Mcp) -> None:
-    """Spec: 2026-07-28, server/utilities/caching; server/tools "Capabilities": deterministic order."""
-    tools = [
-        tool.definition()
-        for tool in tools_of(Scenext("https://api.example/api", timeout=5, slots=1), Credentials(), "m")
-    ]
-    result = {"tools": tools, "ttlMs": 3_600_000, "cacheScope": "public", **STAMP}
-    first = mcp.modern("tools/list")
-    assert outcome(first) == (200, {"jsonrpc": "2.0", "id": 1, "result": result})
-    assert mcp.modern("tools/list", {"cursor": None}).data == first.data
-    assert b"x-mcp-header" not in first.data
-
-
-@pytest.mark.parametrize("cursor", ["", "a", 0, False, {}])
-def test_a_cursor_that_was_never_handed_out_is_invalid_params(mcp: Mcp, cursor: Any) -> None:
-    """Spec: 2026-07-28, server/utilities/pagination "Error Handling"."""
-    answer = failure(-32602, "Invalid params: unknown cursor; the list of tools has a single page")
-    assert outcome(mcp.modern("tools/list", {"cursor": cursor})) == (400, answer)
-
-
-@pytest.mark.parametrize(
-    ("params", "is_error"),
-    [
-        pytest.param(
-            {"name": "query_video_status", "arguments": {"task_id": "sandbox-completed"}}, False, id="success"
-        ),
-        pytest.param({"name": "query_video_status", "arguments": {"task_id": "sandbox-down"}}, True, id="failed call"),
-        pytest.param({"name": "query_video_status", "arguments": {}}, True, id="first tool with nothing"),
-        pytest.param({"name": "gen_video"}, True, id="no arguments at all"),
-    ],
-)
-def test_a_call_is_the_legacy_result_with_the_stamp(mcp: Mcp, params: dict[str, Any], is_error: bool) -> None:
-    """Spec: 2026-07-28, basic/index "ResultType" and "_meta". No ttlMs: a call is not cacheable."""
-    headers = {"Authorization": f"Bearer {KEY}"}
-    legacy = mcp.legacy("tools/call", params, headers).get_json()["result"]
-    assert legacy["isError"] is is_error
-    response = mcp.modern("tools/call", params, headers)
-    assert outcome(response) == (200, {"jsonrpc": "2.0", "id": 1, "result": {**legacy, **STAMP}})
 
 
 @pytest.mark.parametrize("headers", [{}, MIRRORED, {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "other"}])
