@@ -21,8 +21,7 @@ from scenext_service.serving.connections import Connection
 from scenext_service.serving.worker import Worker
 
 from .support.messages import Lines, Mcp
-
-NOW = 1_795_000_000.0  # the sandbox's clock: 2026-11-18
+from .support.scripted import NOW
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from scenext_service.scenext.sandbox import OUTCOMES, Sandbox
 from scenext_service.serving import logs
 from tests.support.messages import CLIENT_CAPABILITIES, KEY, PROTOCOL_VERSION
 from tests.support.names import MODERN, SUPPORTED, TOOLS
+from tests.support.scripted import NOW
 
-from .conftest import NOW
 from .live import fuzz
 from .live.fuzz import Answer, Request, jsons, send, texts, values, variable
 

@@ -27,9 +27,9 @@ from scenext_service import create_app
 from scenext_service.config import Config
 from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.serving import logs
-from tests.conftest import NOW
 from tests.support.messages import KEY, Lines
 from tests.support.names import SUPPORTED, TOOLS
+from tests.support.scripted import NOW
 
 SECONDS = 120.0
 ROUND = 200  # requests under one seed

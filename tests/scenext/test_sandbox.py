@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from scenext_service.scenext.sandbox import DURATION, FRAMES, NO_CREDIT_KEY, OUTCOMES, REFUSED_KEY, SLOW, Sandbox
-from tests.conftest import NOW
 from tests.support.messages import KEY
+from tests.support.scripted import NOW
 
 BASE = "https://api.scenext.cn/api"
 

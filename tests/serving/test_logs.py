@@ -1,6 +1,5 @@
 """Log lines: one an event, and never a secret in one, nor in an answer, on any path."""
 
-import io
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -9,16 +8,14 @@ from typing import Any
 import orjson
 import pytest
 import requests
-import urllib3
 from flask import Flask
-from requests.adapters import BaseAdapter, HTTPAdapter
 from werkzeug.test import TestResponse
 
 from scenext_service import create_app
 from scenext_service.config import Config
-from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.serving import logs
 from tests.support.messages import Lines, Mcp
+from tests.support.scripted import Reply, ScriptedScenext
 
 # The formatter
 
@@ -133,44 +130,39 @@ CREDENTIALS = {
 }
 
 
-class Echo(BaseAdapter):
-    """A Scenext that tells everybody the Authorization header it got, in the way `answer` does."""
+def echo(answer: Callable[[str], tuple[int, Any]]) -> ScriptedScenext:
+    """Make a Scenext that tells everybody the Authorization header it got, in the way `answer` does."""
 
-    def __init__(self, answer: Callable[[str], tuple[int, Any]] | None) -> None:
-        super().__init__()
-        self.seen: list[str] = []
-        self._answer = answer
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+    def script(request: requests.PreparedRequest) -> Reply:
         key = request.headers["Authorization"]
         assert isinstance(key, str)
-        self.seen.append(key)
-        if self._answer is None:
-            raise requests.ConnectionError(f"could not send {key}", request=request)
-        status, body = self._answer(key)
-        content = body if isinstance(body, bytes) else orjson.dumps(body)
-        headers = {"Content-Type": "application/json", "Location": f"https://h/?{key}", "Retry-After": key}
-        raw = urllib3.HTTPResponse(io.BytesIO(content), headers, status, reason=key, preload_content=False)
-        return HTTPAdapter().build_response(request, raw)
+        status, body = answer(key)
+        return Reply(status, body, {"Location": f"https://h/?{key}", "Retry-After": key}, key)
+
+    return ScriptedScenext(script)
+
+
+def raises(key: str) -> tuple[int, Any]:
+    raise requests.ConnectionError(f"could not send {key}")
 
 
 def success(data: Any) -> tuple[int, Any]:
     return 200, {"status": "success", "data": data}
 
 
-SCENEXTS: dict[str, Callable[[], BaseAdapter]] = {
-    "sandbox": lambda: Sandbox(sleep=lambda seconds: None),
-    "echo-message": lambda: Echo(lambda key: (400, {"status": "error", "message": f"{key} is wrong"})),
-    "echo-401": lambda: Echo(lambda key: (401, {"error": {"message": [key], "detail": key}})),
-    "echo-rejected": lambda: Echo(lambda key: (200, {"status": "error", "headers": {"Authorization": key}})),
-    "echo-data": lambda: Echo(lambda key: success({"task_id": key, "status": key, key: key, "points": key})),
-    "echo-failed": lambda: Echo(lambda key: success({"task_id": 1, "status": "FAILED", "result": {"error": key}})),
-    "echo-link": lambda: Echo(lambda key: success({"task_id": 1, "result": [f"https://h/?key={key}"]})),
-    "echo-html": lambda: Echo(lambda key: (502, f"<html>{key}".encode())),
-    "echo-not-json": lambda: Echo(lambda key: (200, key.encode())),
-    "echo-redirect": lambda: Echo(lambda key: (302, key.encode())),
-    "echo-429": lambda: Echo(lambda key: (429, {"message": key})),
-    "echo-exception": lambda: Echo(None),
+SCENEXTS: dict[str, Callable[[], ScriptedScenext]] = {
+    "sandbox": ScriptedScenext,
+    "echo-message": lambda: echo(lambda key: (400, {"status": "error", "message": f"{key} is wrong"})),
+    "echo-401": lambda: echo(lambda key: (401, {"error": {"message": [key], "detail": key}})),
+    "echo-rejected": lambda: echo(lambda key: (200, {"status": "error", "headers": {"Authorization": key}})),
+    "echo-data": lambda: echo(lambda key: success({"task_id": key, "status": key, key: key, "points": key})),
+    "echo-failed": lambda: echo(lambda key: success({"task_id": 1, "status": "FAILED", "result": {"error": key}})),
+    "echo-link": lambda: echo(lambda key: success({"task_id": 1, "result": [f"https://h/?key={key}"]})),
+    "echo-html": lambda: echo(lambda key: (502, f"<html>{key}".encode())),
+    "echo-not-json": lambda: echo(lambda key: (200, key.encode())),
+    "echo-redirect": lambda: echo(lambda key: (302, key.encode())),
+    "echo-429": lambda: echo(lambda key: (429, {"message": key})),
+    "echo-exception": lambda: echo(raises),
 }
 
 
@@ -181,13 +173,13 @@ def config() -> Config:
 
 
 @pytest.fixture
-def scenext(request: pytest.FixtureRequest) -> BaseAdapter:
+def scenext(request: pytest.FixtureRequest) -> ScriptedScenext:
     """Return the Scenext of `app`: the one that a test names in a parameter, else the sandbox."""
     return SCENEXTS[getattr(request, "param", "sandbox")]()
 
 
 @pytest.fixture
-def app(config: Config, scenext: BaseAdapter) -> Flask:
+def app(config: Config, scenext: ScriptedScenext) -> Flask:
     """Make the application over `scenext`."""
     return create_app(config, scenext)
 
@@ -286,13 +278,13 @@ def test_no_path_shows_a_secret(mcp: Mcp, debug: list[str], path: str, credentia
 @pytest.mark.parametrize("path", ["legacy-query", "legacy-gen", "modern-query", "modern-gen"])
 @pytest.mark.parametrize("scenext", [name for name in SCENEXTS if name != "sandbox"], indirect=True)
 def test_a_scenext_that_echoes_the_key_shows_it_to_nobody(
-    mcp: Mcp, debug: list[str], scenext: Echo, path: str, credentials: str
+    mcp: Mcp, debug: list[str], scenext: ScriptedScenext, path: str, credentials: str
 ) -> None:
     """Ours: a lent key must not reach the one it was lent to, nor any key a log."""
     key = {"bearer": OWN, "bare": OWN, "x-api-key": OTHER, "token": SHARED}[credentials]
     response = PATHS[path](mcp, CREDENTIALS[credentials])
     assert response.status_code == 200
-    assert set(scenext.seen) == {f"Bearer {key}"}
+    assert set(scenext.sent("Authorization")) == {f"Bearer {key}"}
     assert_silent(response, debug)
 
 
@@ -313,7 +305,7 @@ def test_an_echo_in_other_json_escapes_is_an_echo(path: str, key: str, plain: by
         written = orjson.dumps({"status": "success", "data": {"task_id": "sandbox-completed", "came": came}})
         return 200, written.replace(plain, escaped) if plain else written
 
-    mcp = Mcp(create_app(Config(api_key=key), Echo(answer)).test_client())
+    mcp = Mcp(create_app(Config(api_key=key), echo(answer)).test_client())
     result = PATHS[path](mcp, {}).get_json()["result"]
     assert result["isError"] is False
     assert result["structuredContent"]["came"] == "Bearer ***"

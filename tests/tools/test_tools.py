@@ -1,6 +1,5 @@
 """Both tools through the whole application, over a recording Scenext that is the sandbox unless a test scripts it."""
 
-import io
 import json
 import re
 from collections.abc import Iterator
@@ -9,59 +8,29 @@ from typing import Any
 import fastjsonschema
 import orjson
 import pytest
-import requests
-import urllib3
 from flask import Flask
-from requests.adapters import BaseAdapter, HTTPAdapter
 
 from scenext_service import create_app
 from scenext_service.config import Config
-from scenext_service.scenext.sandbox import DURATION, OUTCOMES, Sandbox
-from tests.conftest import NOW
-from tests.support.messages import KEY, Mcp
+from scenext_service.scenext.sandbox import DURATION, OUTCOMES
+from tests.support.messages import BEARER, KEY, Mcp, halves
+from tests.support.names import TOOLS
+from tests.support.scripted import NOW, ScriptedScenext
 
 CJK = re.compile("[\u4e00-\u9fff]")
-BEARER = {"Authorization": f"Bearer {KEY}"}
 PLAIN_KEYWORDS = {"type", "properties", "required", "description", "enum", "items"}
+QUERY, GEN = "query_video_status", "gen_video"
 MAY_BE_CHARGED = ("may have been started and charged", "Do not call gen_video again by yourself")
 
 
-class Upstream(BaseAdapter):
-    """Records every request; `script` answers it with a status and a body, the sandbox where there is none."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.requests: list[requests.PreparedRequest] = []
-        self.now = NOW
-        self.script: tuple[int, bytes] | None = None
-        self.bug: Exception | None = None
-        self._sandbox = Sandbox(clock=lambda: self.now, sleep=lambda seconds: None)
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
-        self.requests.append(request)
-        if self.bug:
-            raise self.bug
-        if self.script is None:
-            return self._sandbox.send(request, **kwargs)
-        status, body = self.script
-        raw = urllib3.HTTPResponse(
-            io.BytesIO(body), {"Content-Type": "application/json"}, status, preload_content=False
-        )
-        return HTTPAdapter().build_response(request, raw)
-
-    def answers(self, data: Any) -> None:
-        """Answer whatever comes with a success that holds `data`."""
-        self.script = (200, orjson.dumps({"status": "success", "data": data}))
-
-
 @pytest.fixture
-def upstream() -> Upstream:
+def upstream() -> ScriptedScenext:
     """Make the Scenext of `app`."""
-    return Upstream()
+    return ScriptedScenext()
 
 
 @pytest.fixture
-def app(config: Config, upstream: Upstream) -> Flask:
+def app(config: Config, upstream: ScriptedScenext) -> Flask:
     """Make the application over `upstream`."""
     return create_app(config, upstream)
 
@@ -93,7 +62,7 @@ def assert_fails(result: dict[str, Any], *words: str) -> str:
     (content,) = result["content"]
     assert set(content) == {"type", "text"}
     text: str = content["text"]
-    english, chinese = text.split("\n\n")
+    english, chinese = halves(text)
     assert CJK.search(chinese)
     assert not CJK.search(english)
     assert [word for word in words if word not in text] == []
@@ -110,10 +79,10 @@ def schemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from schemas(inner)
 
 
-def test_both_eras_list_the_same_two_tools_in_one_order(mcp: Mcp) -> None:
+def test_both_eras_list_the_same_tools_in_one_order(mcp: Mcp) -> None:
     """Spec: 2026-07-28, server/tools "Listing Tools": the same order every time."""
     modern = mcp.modern("tools/list").get_json()["result"]["tools"]
-    assert [tool["name"] for tool in modern] == ["query_video_status", "gen_video"]
+    assert [tool["name"] for tool in modern] == [*TOOLS]
     assert mcp.legacy("tools/list").get_json()["result"]["tools"] == modern
 
 
@@ -206,10 +175,10 @@ def test_annotations_are_truthful(tools: dict[str, dict[str, Any]], tool: str, f
     ],
 )
 def test_query_passes_upstreams_data_on_unchanged(
-    mcp: Mcp, upstream: Upstream, tools: dict[str, dict[str, Any]], data: dict[str, Any]
+    mcp: Mcp, upstream: ScriptedScenext, tools: dict[str, dict[str, Any]], data: dict[str, Any]
 ) -> None:
     """Ours: whatever fields it has; the output schema accepts them all."""
-    upstream.answers(data)
+    upstream.succeeds(data)
     result = mcp.call("query_video_status", {"task_id": "12345"})
     assert_succeeds(result, data)
     fastjsonschema.compile(tools["query_video_status"]["outputSchema"])(result["structuredContent"])
@@ -224,10 +193,10 @@ def test_query_passes_upstreams_data_on_unchanged(
     ],
 )
 def test_gen_video_returns_the_task_id_as_a_string_beside_all_that_came(
-    mcp: Mcp, upstream: Upstream, tools: dict[str, dict[str, Any]], came: Any, task_id: str
+    mcp: Mcp, upstream: ScriptedScenext, tools: dict[str, dict[str, Any]], came: Any, task_id: str
 ) -> None:
     """Ours: scenext-mcp's `{"status", "task_id", "message"}`, and upstream's other fields unchanged."""
-    upstream.answers({"task_id": came, "queue": {"place": 3}})
+    upstream.succeeds({"task_id": came, "queue": {"place": 3}})
     result = mcp.call("gen_video", {"question": "1 + 1 = ?"})
     message = result["structuredContent"]["message"]
     data = {"status": "success", "message": message, "task_id": task_id, "queue": {"place": 3}}
@@ -244,7 +213,7 @@ def test_a_legacy_result_has_no_modern_field(mcp: Mcp) -> None:
     assert legacy == {name: modern[name] for name in ("content", "structuredContent", "isError")}
 
 
-def test_a_video_is_followed_from_gen_video_to_completed(mcp: Mcp, upstream: Upstream) -> None:
+def test_a_video_is_followed_from_gen_video_to_completed(mcp: Mcp, upstream: ScriptedScenext) -> None:
     """Ours: the conversation of the README, with the sandbox's clock moved on."""
     task_id = mcp.call("gen_video", {"question": "1 + 1 = ?"})["structuredContent"]["task_id"]
     seen = []
@@ -299,7 +268,7 @@ def test_a_video_is_followed_from_gen_video_to_completed(mcp: Mcp, upstream: Ups
 )
 @pytest.mark.parametrize("config", [Config(sandbox=True, default_quality="h")], ids=["default-h"])
 def test_gen_video_sends_the_job_in_scenexts_names(
-    mcp: Mcp, upstream: Upstream, arguments: dict[str, Any], sent: dict[str, Any]
+    mcp: Mcp, upstream: ScriptedScenext, arguments: dict[str, Any], sent: dict[str, Any]
 ) -> None:
     """Ours: Scenext's API reference, "Create a job"; aliases for the camelCase spellings."""
     assert mcp.call("gen_video", arguments)["isError"] is False
@@ -314,9 +283,11 @@ def test_gen_video_sends_the_job_in_scenexts_names(
 @pytest.mark.parametrize(
     "arguments", [{"task_id": " 12345\n"}, {"taskId": "12345"}, {"task_id": "12345", "taskId": None}]
 )
-def test_query_asks_for_the_task_id_under_either_name(mcp: Mcp, upstream: Upstream, arguments: dict[str, Any]) -> None:
+def test_query_asks_for_the_task_id_under_either_name(
+    mcp: Mcp, upstream: ScriptedScenext, arguments: dict[str, Any]
+) -> None:
     """Ours: Scenext's API reference, "Query a job"."""
-    upstream.answers({"task_id": "12345"})
+    upstream.succeeds({"task_id": "12345"})
     assert mcp.call("query_video_status", arguments)["isError"] is False
     (request,) = upstream.requests
     assert (request.method, request.url) == ("GET", "https://api.scenext.cn/api/get_status/12345")
@@ -325,7 +296,6 @@ def test_query_asks_for_the_task_id_under_either_name(mcp: Mcp, upstream: Upstre
 
 # Failures that send nothing
 
-QUERY, GEN = "query_video_status", "gen_video"
 NOTHING_STARTED = "Nothing was started or charged."
 
 
@@ -373,7 +343,7 @@ NOTHING_STARTED = "Nothing was started or charged."
     ],
 )
 def test_wrong_arguments_are_explained_in_two_languages_and_send_nothing(
-    mcp: Mcp, upstream: Upstream, tool: str, arguments: dict[str, Any], words: tuple[str, ...]
+    mcp: Mcp, upstream: ScriptedScenext, tool: str, arguments: dict[str, Any], words: tuple[str, ...]
 ) -> None:
     """Spec: SEP-1303: a tool error, because the model can mend it. Ours: nothing reaches Scenext."""
     assert_fails(mcp.call(tool, arguments), *words)
@@ -393,7 +363,12 @@ def test_wrong_arguments_are_explained_in_two_languages_and_send_nothing(
 )
 @pytest.mark.parametrize(("tool", "arguments"), [(QUERY, {"task_id": "12345"}), (GEN, {"question": "q"})])
 def test_without_a_usable_key_nothing_is_sent(
-    mcp: Mcp, upstream: Upstream, tool: str, arguments: dict[str, Any], headers: dict[str, str], words: tuple[str, ...]
+    mcp: Mcp,
+    upstream: ScriptedScenext,
+    tool: str,
+    arguments: dict[str, Any],
+    headers: dict[str, str],
+    words: tuple[str, ...],
 ) -> None:
     """Ours: A missing or refused key is a tool result, never HTTP 401."""
     assert_fails(mcp.call(tool, arguments, headers), *words)
@@ -477,18 +452,18 @@ NESTED = b'{"x":' * 300 + b"1" + b"}" * 300  # deeper than orjson writes, less d
     ],
 )
 def test_a_job_that_may_have_been_charged_is_not_to_be_started_again(
-    mcp: Mcp, upstream: Upstream, status: int, body: bytes, words: tuple[str, ...]
+    mcp: Mcp, upstream: ScriptedScenext, status: int, body: bytes, words: tuple[str, ...]
 ) -> None:
     """Ours: `gen_video` costs money and is never sent twice; so the advice is not to call again."""
-    upstream.script = (status, body)
+    upstream.answers(status, body)
     text = assert_fails(mcp.call(GEN, {"question": "q"}), *words)
     assert "once more" not in text
     assert len(upstream.requests) == 1
 
 
-def test_a_bug_of_ours_does_not_advise_to_start_a_job_that_may_run_already(mcp: Mcp, upstream: Upstream) -> None:
+def test_a_bug_of_ours_does_not_advise_to_start_a_job_that_may_run_already(mcp: Mcp, upstream: ScriptedScenext) -> None:
     """Ours: `gen_video` costs money; what broke after it was sent is no reason to send it again."""
-    upstream.bug = RuntimeError("sentinel")
+    upstream.fails(RuntimeError("sentinel"))
     text = assert_fails(mcp.call(GEN, {"question": "q"}), "This server failed", "charged")
     assert "sentinel" not in text
 
@@ -501,9 +476,11 @@ def test_a_bug_of_ours_does_not_advise_to_start_a_job_that_may_run_already(mcp: 
         pytest.param(b'{"status":"error",' + b'"message":{' * 1000 + b"}" * 1001, id="message"),
     ],
 )
-def test_an_answer_that_is_nested_too_deeply_is_blamed_on_scenext(mcp: Mcp, upstream: Upstream, body: bytes) -> None:
+def test_an_answer_that_is_nested_too_deeply_is_blamed_on_scenext(
+    mcp: Mcp, upstream: ScriptedScenext, body: bytes
+) -> None:
     """Ours: failures.BadResponse or Rejected: whatever upstream sends is no failure of this server."""
     assert isinstance(orjson.loads(body), dict)  # what is read without complaint
-    upstream.script = (200, body)
+    upstream.answers(200, body)
     text = assert_fails(mcp.call(QUERY, {"task_id": "12345"}), "Scenext")
     assert "This server failed" not in text
