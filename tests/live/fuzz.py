@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import hypothesis
@@ -27,6 +26,7 @@ from scenext_service import create_app
 from scenext_service.config import Config
 from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.serving import logs
+from tests.exchanges import FILES, load
 from tests.support.messages import KEY, Lines
 from tests.support.names import SUPPORTED, TOOLS
 from tests.support.scripted import NOW
@@ -62,8 +62,8 @@ class Failed(Exception):
 def exchanges() -> list[Request]:
     """Return the requests of the golden exchanges."""
     found = []
-    for path in sorted((Path(__file__).parents[1] / "exchanges").glob("*.json")):
-        sent = json.loads(path.read_text(encoding="utf-8"))["request"]
+    for path in FILES:
+        sent = load(path)["request"]
         environ = {"REQUEST_METHOD": sent["method"], "PATH_INFO": sent["path"]}
         environ.update({variable(name): value for name, value in sent["headers"].items()})
         found.append(Request(environ, orjson.dumps(sent["body"]) if "body" in sent else b""))

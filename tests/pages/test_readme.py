@@ -20,12 +20,13 @@ from scenext_service.scenext.failures import KeyMissing
 from scenext_service.serving import metrics
 from scenext_service.tools import gen_video, query_video_status
 from scenext_service.tools.credentials import Credentials
+from tests.exchanges import FILES, load
 from tests.support import pages
 from tests.support.messages import KEY, Mcp
 from tests.support.pages import ROOT
 
 LONGEST_README = 170  # lines
-EXCHANGES = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "tests" / "exchanges").glob("*.json")]
+EXCHANGES = [load(path) for path in FILES]
 PAGES = [name for pair in pages.TRANSLATIONS.items() for name in pair]
 EXAMPLES = pages.examples()
 
