@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests import pages
+from tests.support import pages
 
 HEALTH = "http://127.0.0.1:8000/healthz"
 START_TIMEOUT = 600  # seconds, most of which pip may need

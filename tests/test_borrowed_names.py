@@ -25,8 +25,9 @@ from gunicorn.http import wsgi
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from urllib3.connectionpool import HTTPConnectionPool
 
+from tests.support.upstream import Upstream
+
 from .test_house import PACKAGE, imports, tree
-from .upstream import Upstream
 
 ROOMS = ("scenext", "serving")
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for room in ROOMS for path in (PACKAGE / room).glob("*.py"))

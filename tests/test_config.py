@@ -2,16 +2,16 @@
 
 import dataclasses
 import runpy
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scenext_service.config import MAX_TIMEOUT, Config, ConfigError, from_env
 
-ROOT = Path(__file__).parents[1]
+from .support.messages import KEY
+from .support.pages import ROOT
+
 ORIGINS = frozenset({"https://a", "http://b:80", "app://c"})
-SECRET = "sentinel-key-4f9a1c7e2b"
 
 
 def test_an_empty_environment_gives_the_documented_defaults() -> None:
@@ -56,7 +56,7 @@ def test_a_blank_variable_is_unset(blank: str) -> None:
     [
         pytest.param("API_BASE_URL", "http://[::1]:9/api/", "api_base_url", "http://[::1]:9/api", id="base-url"),
         pytest.param("API_BASE_URL", "https://h", "api_base_url", "https://h", id="base-url-without-path"),
-        pytest.param("API_KEY", f" {SECRET}\n", "api_key", SECRET, id="key"),
+        pytest.param("API_KEY", f" {KEY}\n", "api_key", KEY, id="key"),
         pytest.param("API_KEY", "0" * 16, "api_key", "0" * 16, id="key-of-digits"),
         pytest.param("API_KEY", "YOUR_API_KEY", "api_key", "YOUR_API_KEY", id="key-placeholder"),
         pytest.param("ACCESS_TOKEN", "12345", "access_token", "12345", id="token-of-digits"),
@@ -97,17 +97,17 @@ def test_a_port_means_that_the_public_reaches_the_server() -> None:
         pytest.param("SCENEXT_API_BASE_URL", "http://[::1", id="base-url-broken"),
         pytest.param("SCENEXT_API_BASE_URL", "https://h/a b", id="base-url-blank"),
         pytest.param("SCENEXT_API_BASE_URL", "https://例子/", id="base-url-non-ascii"),
-        pytest.param("SCENEXT_API_BASE_URL", f"https://user:{SECRET}@h/", id="base-url-password"),
-        pytest.param("SCENEXT_API_BASE_URL", f"https://h/api?key={SECRET}", id="base-url-query"),
-        pytest.param("SCENEXT_API_BASE_URL", f"https://h/api#{SECRET}", id="base-url-fragment"),
+        pytest.param("SCENEXT_API_BASE_URL", f"https://user:{KEY}@h/", id="base-url-password"),
+        pytest.param("SCENEXT_API_BASE_URL", f"https://h/api?key={KEY}", id="base-url-query"),
+        pytest.param("SCENEXT_API_BASE_URL", f"https://h/api#{KEY}", id="base-url-fragment"),
         pytest.param("SCENEXT_API_BASE_URL", "https://h/api?", id="base-url-empty-query"),
         pytest.param("SCENEXT_API_BASE_URL", "https://h/api#", id="base-url-empty-fragment"),
-        pytest.param("SCENEXT_API_KEY", f"Bearer {SECRET}", id="key-with-scheme"),
+        pytest.param("SCENEXT_API_KEY", f"Bearer {KEY}", id="key-with-scheme"),
         pytest.param("SCENEXT_API_KEY", "k" * 15, id="key-too-short-to-be-redacted"),
-        pytest.param("SCENEXT_API_KEY", f"{SECRET},b", id="key-comma"),
-        pytest.param("SCENEXT_API_KEY", f"{SECRET}é", id="key-non-ascii"),
-        pytest.param("SCENEXT_API_KEY", f"{SECRET}\x01", id="key-control"),
-        pytest.param("SCENEXT_ACCESS_TOKEN", f"{SECRET}\n{SECRET}", id="token-two-lines"),
+        pytest.param("SCENEXT_API_KEY", f"{KEY},b", id="key-comma"),
+        pytest.param("SCENEXT_API_KEY", f"{KEY}é", id="key-non-ascii"),
+        pytest.param("SCENEXT_API_KEY", f"{KEY}\x01", id="key-control"),
+        pytest.param("SCENEXT_ACCESS_TOKEN", f"{KEY}\n{KEY}", id="token-two-lines"),
         pytest.param("SCENEXT_DEFAULT_QUALITY", "high", id="quality"),
         pytest.param("SCENEXT_LOG_LEVEL", "LOUD", id="log-level"),
         pytest.param("SCENEXT_ALLOWED_ORIGINS", "a.example", id="origin-without-scheme"),
@@ -133,7 +133,7 @@ def test_a_bad_value_is_a_config_error_that_names_the_variable_and_shows_no_secr
         from_env({name: value})
     message = str(caught.value)
     assert message.startswith(f"{name} must ")
-    assert SECRET not in message
+    assert KEY not in message
     assert len(message.splitlines()) == 1
 
 

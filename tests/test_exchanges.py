@@ -1,21 +1,16 @@
-"""The golden exchanges: each file in `exchanges/` says why it exists, what is sent, and the whole answer."""
+"""The golden exchanges of `exchanges/`, replayed, and the command that writes their answers anew."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-FILES = sorted((Path(__file__).parent / "exchanges").glob("*.json"))
+from .exchanges import FILES, answer, load
+from .exchanges.write import write
 
 # Words of 2026-07-28 that a client of an older revision must never meet.
 MODERN_WORDS = ("resultType", "ttlMs", "cacheScope", "io.modelcontextprotocol/")
-
-
-def load(path: Path) -> dict[str, Any]:
-    exchange: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return exchange
 
 
 def test_there_are_exchanges_of_both_eras() -> None:
@@ -28,20 +23,42 @@ def test_there_are_exchanges_of_both_eras() -> None:
 def test_the_answer_is_the_golden_one(path: Path, client: FlaskClient) -> None:
     """Spec: as the exchange's own `why` says."""
     exchange = load(path)
-    sent, expected = exchange["request"], exchange["response"]
-    body = {"json": sent["body"]} if "body" in sent else {}
-    response = client.open(sent["path"], method=sent["method"], headers=sent["headers"], **body)
-    received = {
-        "status": response.status_code,
-        "headers": {name: response.headers.get(name) for name in expected["headers"]},
-        "body": response.get_json() if response.data else None,
-    }
     assert exchange["why"]
-    assert received == expected
+    assert answer(client, exchange) == exchange["response"]
 
 
 @pytest.mark.parametrize("path", [pytest.param(p, id=p.stem) for p in FILES if p.stem.startswith("legacy-")])
 def test_no_legacy_answer_has_a_modern_word(path: Path) -> None:
     """Spec: 2025-11-25, schema; the words came with 2026-07-28."""
-    answer = json.dumps(load(path)["response"])
-    assert [word for word in MODERN_WORDS if word in answer] == []
+    written = json.dumps(load(path)["response"])
+    assert [word for word in MODERN_WORDS if word in written] == []
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in FILES])
+def test_a_golden_answer_written_anew_is_the_same_file(path: Path, client: FlaskClient, tmp_path: Path) -> None:
+    """Ours: CONTRIBUTING, "The tests": the difference shows what changed and nothing else."""
+    copy = tmp_path / path.name
+    copy.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    assert write(copy, client) == ""
+    assert copy.read_bytes() == path.read_bytes()
+
+
+def test_a_stale_answer_is_replaced_and_the_difference_shown(client: FlaskClient, tmp_path: Path) -> None:
+    """Ours: CONTRIBUTING, "The tests"."""
+    golden = next(path for path in FILES if path.stem == "legacy-ping")
+    text = golden.read_text(encoding="utf-8")
+    copy = tmp_path / golden.name
+    copy.write_text(text.replace('"status": 200', '"status": 418'), encoding="utf-8")
+    changed = [line for line in write(copy, client).splitlines() if line.startswith(("-", "+"))]
+    assert changed[2:] == ['-    "status": 418,', '+    "status": 200,']
+    assert copy.read_text(encoding="utf-8") == text
+
+
+def test_an_exchange_that_has_no_answer_yet_gets_one(client: FlaskClient, tmp_path: Path) -> None:
+    """Ours: CONTRIBUTING, "The tests": a new one is why and a request."""
+    exchange = load(next(path for path in FILES if path.stem == "legacy-ping"))
+    response = exchange.pop("response")
+    new = tmp_path / "new.json"
+    new.write_text(json.dumps(exchange), encoding="utf-8")
+    assert '+  "response": {' in write(new, client)
+    assert load(new) == {**exchange, "response": {**response, "headers": {}}}

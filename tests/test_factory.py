@@ -4,7 +4,6 @@ import os
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from flask import Flask, abort
@@ -14,7 +13,8 @@ from scenext_service import create_app
 from scenext_service.config import Config
 from scenext_service.version import VERSION
 
-ROOT = Path(__file__).parents[1]
+from .support.messages import KEY
+from .support.pages import ROOT
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ LENT = "SCENEXT_API_KEY is lent to every caller who brings no key"
 GUARDED = "SCENEXT_API_KEY is lent to every caller who presents SCENEXT_ACCESS_TOKEN"
 PLACEHOLDER = "SCENEXT_API_KEY is the placeholder of the documentation and counts as none"
 NO_EFFECT = "SCENEXT_ACCESS_TOKEN has no effect"
-KEY, TOKEN = "sentinel-key-4f9a1c7e2b", "sentinel-token-71f5a8e93c"
+TOKEN = "sentinel-token-71f5a8e93c"
 
 
 @pytest.mark.parametrize(

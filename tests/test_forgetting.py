@@ -16,10 +16,9 @@ from flask import Flask
 
 from scenext_service import create_app
 from scenext_service.config import Config
-from tests import upstream as misbehaving
-
-from .conftest import KEY
-from .upstream import CERTIFICATE, Upstream, closed_port
+from tests.support import upstream as misbehaving
+from tests.support.messages import KEY
+from tests.support.upstream import CERTIFICATE, Upstream, closed_port
 
 IMAGE = "sentinel-image-" + "A" * 1_000_000
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from .support.pages import ROOT
+
 PACKAGE = ROOT / "scenext_service"
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
-TESTS = sorted(path.name for path in (ROOT / "tests").glob("test_*.py"))
+TESTS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py"))
 
 # What each room may import of this package. A room's own modules are not named.
 ROOMS = {
@@ -111,7 +112,8 @@ def test_the_rules_look_at_the_whole_package() -> None:
     """Ours: a rule that cannot fail holds nothing."""
     assert len(MODULES) >= CHECKED_AT_LEAST
     assert {module.removesuffix(".py").split("/")[0] for module in MODULES} == {*ROOMS, "__init__"}
-    assert Path(__file__).name in TESTS
+    assert Path(__file__).relative_to(ROOT).as_posix() in TESTS
+    assert {name.split("/")[1] for name in TESTS if name.count("/") > 1} >= {"mcp", "scenext", "tools", "serving"}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -152,7 +154,7 @@ def test_nothing_rebinds_a_name_of_a_module(module: str) -> None:
 @pytest.mark.parametrize("module", TESTS)
 def test_each_test_says_where_its_expectation_comes_from(module: str) -> None:
     """Ours: tests say where what they hold comes from."""
-    source = ast.parse((ROOT / "tests" / module).read_text(encoding="utf-8"))
+    source = ast.parse((ROOT / module).read_text(encoding="utf-8"))
     tests = [node for node in ast.walk(source) if isinstance(node, Function) and node.name.startswith("test_")]
     sources = ("Spec: ", "Ours: ", "Gap: ")
     assert tests

@@ -1,6 +1,6 @@
 """What holds for every message: hypothesis makes them up, the whole application answers in the sandbox.
 
-The examples are the same in every run; `tests/fuzz.py` is for those of the day.
+The examples are the same in every run; `tests/live/fuzz.py` is for those of the day.
 """
 
 import json
@@ -18,16 +18,15 @@ from scenext_service import create_app
 from scenext_service.config import Config
 from scenext_service.scenext.sandbox import OUTCOMES, Sandbox
 from scenext_service.serving import logs
+from tests.support.messages import CLIENT_CAPABILITIES, KEY, PROTOCOL_VERSION
+from tests.support.names import MODERN, SUPPORTED, TOOLS
+from tests.support.scripted import NOW
 
-from . import fuzz
-from .conftest import CLIENT_CAPABILITIES, KEY, NOW, PROTOCOL_VERSION
-from .fuzz import Answer, Request, jsons, send, texts, values, variable
+from .live import fuzz
+from .live.fuzz import Answer, Request, jsons, send, texts, values, variable
 
-LEGACY_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
-VERSIONS = (*LEGACY_VERSIONS, "2026-07-28")
 LEGACY_METHODS = ("initialize", "ping", "tools/list", "tools/call")
 MODERN_METHODS = ("server/discover", "tools/list", "tools/call")
-TOOLS = ("query_video_status", "gen_video")
 
 # The HTTP statuses of an error, legacy and modern. In a batch every error is legacy and 200.
 STATUS = {
@@ -109,7 +108,7 @@ def is_modern(message: dict[str, Any], version: str | None) -> bool:
     meta = params.get("_meta") if isinstance(params, dict) else None
     if isinstance(meta, dict) and PROTOCOL_VERSION in meta:
         return True
-    return version == "2026-07-28" and message["method"] != "initialize"
+    return version in MODERN and message["method"] != "initialize"
 
 
 def bilingual(text: str) -> bool:
@@ -214,7 +213,7 @@ calls = st.fixed_dictionaries({"name": st.sampled_from(TOOLS), "arguments": argu
 params = (
     calls
     | st.fixed_dictionaries({"name": st.sampled_from(TOOLS) | jsons}, optional={"arguments": jsons, "_meta": jsons})
-    | st.fixed_dictionaries({}, optional={"cursor": jsons, "protocolVersion": st.sampled_from(VERSIONS) | jsons})
+    | st.fixed_dictionaries({}, optional={"cursor": jsons, "protocolVersion": st.sampled_from(SUPPORTED) | jsons})
     | jsons
 )
 envelopes = st.fixed_dictionaries(
@@ -232,7 +231,7 @@ requests = st.fixed_dictionaries(
     {"jsonrpc": st.just("2.0"), "id": ids, "method": st.sampled_from(LEGACY_METHODS) | texts},
     optional={"params": params},
 )
-versions = st.none() | st.sampled_from(VERSIONS) | values
+versions = st.none() | st.sampled_from(SUPPORTED) | values
 credentials = st.sampled_from(
     [{}, {"Authorization": f"Bearer {KEY}"}, {"Authorization": KEY}, {"X-API-Key": KEY}, {"X-API-Key": f"{KEY},{KEY}"}]
 ) | values.filter(lambda value: KEY not in value).map(lambda value: {"Authorization": value})
@@ -276,7 +275,7 @@ metas = st.fixed_dictionaries(
 )
 bad_metas = (
     st.fixed_dictionaries(
-        {}, optional={PROTOCOL_VERSION: st.sampled_from(VERSIONS) | jsons, CLIENT_CAPABILITIES: st.just({}) | jsons}
+        {}, optional={PROTOCOL_VERSION: st.sampled_from(SUPPORTED) | jsons, CLIENT_CAPABILITIES: st.just({}) | jsons}
     )
     | jsons
 )
@@ -385,7 +384,7 @@ def test_the_fuzzer_notices(broken: str) -> None:
 
 
 def test_the_fuzzer_tells_how_it_went_and_how_to_repeat_it(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ours: `python -m tests.fuzz [seconds] [seed]`."""
+    """Ours: `python -m tests.live.fuzz [seconds] [seed]`."""
     assert fuzz.main(["0.2", "7"]) == 0
     assert re.search(r"^fuzz: [1-9]\d* requests, 0 failures \(seed 7, \d+ s\)$", capsys.readouterr().out, re.MULTILINE)
 

@@ -6,67 +6,47 @@ import re
 from typing import Any
 
 import pytest
-import requests
 from flask import Flask
-from requests.adapters import BaseAdapter
 
 from scenext_service import create_app
 from scenext_service.config import Config, ConfigError, from_env
 from scenext_service.mcp import Call, Caller, Record, Registry, Tool
-from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.serving import logs
-
-from .conftest import KEY, META, NOW, Mcp
+from tests.support.messages import BEARER, META, Mcp
+from tests.support.scripted import ScriptedScenext
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 QUERY: dict[str, Any] = {"name": "query_video_status", "arguments": {"task_id": "sandbox-completed"}}
-AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
-
-
-class Recorder(BaseAdapter):
-    """A transport that notes the headers of each request, and lets the sandbox answer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sandbox = Sandbox(clock=lambda: NOW)
-        self.headers: list[dict[Any, Any]] = []
-
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # type: ignore[override]
-        self.headers.append({**request.headers})
-        return self.sandbox.send(request, **kwargs)
-
-    def close(self) -> None:
-        self.sandbox.close()
 
 
 @pytest.fixture
-def upstream() -> Recorder:
-    return Recorder()
+def upstream() -> ScriptedScenext:
+    return ScriptedScenext()
 
 
 @pytest.fixture
-def app(upstream: Recorder) -> Flask:
+def app(upstream: ScriptedScenext) -> Flask:
     return create_app(Config(), upstream)
 
 
 @pytest.mark.parametrize("tool", [QUERY, {"name": "gen_video", "arguments": {"question": "1 + 1?"}}])
 def test_the_callers_request_id_is_echoed_logged_and_sent_on(
-    mcp: Mcp, upstream: Recorder, log_lines: list[str], tool: dict[str, Any]
+    mcp: Mcp, upstream: ScriptedScenext, log_lines: list[str], tool: dict[str, Any]
 ) -> None:
     """Ours: an operator follows a call from the client to Scenext."""
-    response = mcp.modern("tools/call", tool, {**AUTHORIZED, "X-Request-ID": "abc-123"})
+    response = mcp.modern("tools/call", tool, {**BEARER, "X-Request-ID": "abc-123"})
     assert response.headers["X-Request-ID"] == "abc-123"
-    assert [sent["X-Request-ID"] for sent in upstream.headers] == ["abc-123"]
+    assert upstream.sent("X-Request-ID") == ["abc-123"]
     assert [line for line in log_lines if "request_id=abc-123 " in line] == log_lines
     assert len(log_lines) == 1
 
 
-def test_a_request_without_an_id_gets_one(mcp: Mcp, upstream: Recorder, log_lines: list[str]) -> None:
+def test_a_request_without_an_id_gets_one(mcp: Mcp, upstream: ScriptedScenext, log_lines: list[str]) -> None:
     """Ours: the same id in all three places."""
-    made = mcp.modern("tools/call", QUERY, AUTHORIZED).headers["X-Request-ID"]
+    made = mcp.modern("tools/call", QUERY, BEARER).headers["X-Request-ID"]
     assert re.fullmatch(r"[0-9a-f]{32}", made)
-    assert [sent["X-Request-ID"] for sent in upstream.headers] == [made]
+    assert upstream.sent("X-Request-ID") == [made]
     assert f"request_id={made} " in log_lines[0]
 
 
@@ -80,11 +60,11 @@ def test_a_request_without_an_id_gets_one(mcp: Mcp, upstream: Recorder, log_line
     ],
 )
 def test_the_trace_context_is_logged_and_sent_on(
-    mcp: Mcp, upstream: Recorder, log_lines: list[str], meta: dict[str, Any], headers: dict[str, str]
+    mcp: Mcp, upstream: ScriptedScenext, log_lines: list[str], meta: dict[str, Any], headers: dict[str, str]
 ) -> None:
     """Spec: 2026-07-28, basic/index "OpenTelemetry trace context"; W3C Trace Context."""
-    mcp.modern("tools/call", {**QUERY, "_meta": {**META, **meta}}, {**AUTHORIZED, **headers})
-    assert [sent["traceparent"] for sent in upstream.headers] == [TRACEPARENT]
+    mcp.modern("tools/call", {**QUERY, "_meta": {**META, **meta}}, {**BEARER, **headers})
+    assert upstream.sent("traceparent") == [TRACEPARENT]
     assert f"trace_id={TRACE} " in log_lines[0]
 
 
@@ -93,13 +73,13 @@ BEHIND = ["-more", "-\x00", "-\r", "-\rX", "-\r ", "-\n", "-\x1b[2J", "-é", "-\
 
 @pytest.mark.parametrize("behind", BEHIND, ids=[ascii(text[:9]) for text in BEHIND])
 def test_of_a_later_trace_context_the_known_characters_are_sent_on(
-    mcp: Mcp, upstream: Recorder, log_lines: list[str], behind: str
+    mcp: Mcp, upstream: ScriptedScenext, log_lines: list[str], behind: str
 ) -> None:
     """Spec: W3C Trace Context, section 3.2.3 and 4: a later version is read by its first 55 characters."""
     meta = {**META, "traceparent": f"cc{TRACEPARENT[2:]}{behind}"}
-    response = mcp.modern("tools/call", {**QUERY, "_meta": meta}, AUTHORIZED)
+    response = mcp.modern("tools/call", {**QUERY, "_meta": meta}, BEARER)
     assert response.get_json()["result"]["isError"] is False
-    assert [sent["traceparent"] for sent in upstream.headers] == [TRACEPARENT]
+    assert upstream.sent("traceparent") == [TRACEPARENT]
     assert f"trace_id={TRACE} " in log_lines[0]
     assert len(log_lines) == 1
 
@@ -107,16 +87,16 @@ def test_of_a_later_trace_context_the_known_characters_are_sent_on(
 @pytest.mark.parametrize(
     "given", [f"cc{TRACEPARENT[2:]}x", f"{TRACEPARENT}-", f"ff{TRACEPARENT[2:]}", TRACEPARENT[:54]]
 )
-def test_what_is_no_trace_context_is_not_sent_on(mcp: Mcp, upstream: Recorder, given: str) -> None:
+def test_what_is_no_trace_context_is_not_sent_on(mcp: Mcp, upstream: ScriptedScenext, given: str) -> None:
     """Spec: W3C Trace Context, section 3.2.2: no version ff, nothing more in version 00."""
-    mcp.modern("tools/call", {**QUERY, "_meta": {**META, "traceparent": given}}, AUTHORIZED)
-    assert ["traceparent" in sent for sent in upstream.headers] == [False]
+    mcp.modern("tools/call", {**QUERY, "_meta": {**META, "traceparent": given}}, BEARER)
+    assert upstream.sent("traceparent") == [None]
 
 
-def test_without_a_trace_context_none_is_sent(mcp: Mcp, upstream: Recorder) -> None:
+def test_without_a_trace_context_none_is_sent(mcp: Mcp, upstream: ScriptedScenext) -> None:
     """Ours: this service is no tracer of its own."""
-    mcp.modern("tools/call", QUERY, AUTHORIZED)
-    assert ["traceparent" in sent for sent in upstream.headers] == [False]
+    mcp.modern("tools/call", QUERY, BEARER)
+    assert upstream.sent("traceparent") == [None]
 
 
 def test_the_trace_of_a_bug_in_a_tool_has_the_calls_id(log_lines: list[str]) -> None:
@@ -135,7 +115,7 @@ def test_the_trace_of_a_bug_in_a_tool_has_the_calls_id(log_lines: list[str]) -> 
 def test_json_lines_hold_the_same_as_logfmt_lines(capsys: pytest.CaptureFixture[str]) -> None:
     """Ours: SCENEXT_LOG_FORMAT=json."""
     client = create_app(Config(log_format="json", sandbox=True)).test_client()
-    Mcp(client).modern("tools/call", QUERY, {**AUTHORIZED, "X-Request-ID": "abc-123", "traceparent": TRACEPARENT})
+    Mcp(client).modern("tools/call", QUERY, {**BEARER, "X-Request-ID": "abc-123", "traceparent": TRACEPARENT})
     warning, call = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert (warning["level"], warning["event"][:18]) == ("warning", "SCENEXT_SANDBOX is")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", call.pop("time"))

@@ -1,0 +1,30 @@
+"""The golden exchanges: each file says why it exists, what is sent, and the whole answer.
+
+`tests/test_exchanges.py` replays them, `python -m tests.exchanges.write` writes their answers anew.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from flask.testing import FlaskClient
+
+FILES = sorted(Path(__file__).parent.glob("*.json"))
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read one exchange."""
+    exchange: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return exchange
+
+
+def answer(client: FlaskClient, exchange: dict[str, Any]) -> dict[str, Any]:
+    """Send the request of an exchange; return the answer in the form of the file, with the headers that it names."""
+    sent = exchange["request"]
+    body = {"json": sent["body"]} if "body" in sent else {}
+    response = client.open(sent["path"], method=sent["method"], headers=sent["headers"], **body)
+    return {
+        "status": response.status_code,
+        "headers": {name: response.headers.get(name) for name in exchange.get("response", {}).get("headers", {})},
+        "body": response.get_json() if response.data else None,
+    }

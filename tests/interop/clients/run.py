@@ -1,0 +1,229 @@
+"""Run MCP clients that are not ours against the service: the table of what works, and with what.
+
+    python -m tests.interop.clients.run
+
+Sets up every client of `clients.json` in an environment of its own below `.environments/` (kept while its packages are
+the same), starts a real gunicorn with the shipped configuration in the sandbox, and lets each client list the tools,
+start a video, wait until it is COMPLETED, and meet a failure: no key. Each of its modes does so at `/mcp` and at
+`/mcp/`, with the program in `programs/` that a newcomer to that client would write. Prints the table, and writes it
+into `docs/works-with.md` and its translation; ends with status 1 where any client failed.
+
+Needs Node 22 or newer and npm, which the `interop` extra of setup.cfg brings.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scenext_service.scenext.failures import KeyMissing
+from scenext_service.tools.failure_texts import TEXTS
+from tests.support.names import TOOLS
+from tests.support.pages import ROOT
+from tests.support.server import running
+
+HERE = Path(__file__).parent
+PAGE, TRANSLATION = ROOT / "docs" / "works-with.md", ROOT / "docs" / "works-with.zh.md"
+ENVIRONMENTS = HERE / ".environments"
+
+PATHS = ("/mcp", "/mcp/")
+KEY = "any-key-will-do"
+
+INSTALLS = 3  # at the same time
+INSTALL_TIMEOUT = 600  # seconds for one environment
+
+# At the same time: they wait for most of the minute that a job of the sandbox takes.
+RUNS = 14
+RUN_TIMEOUT = 150  # seconds for one program
+
+# What the table says in words; whatever else is in it is in no language.
+CHINESE = {
+    "| client | version | revision | result |": "| 客户端 | 版本 | 协议版本 | 结果 |",
+    ", the bridge for Claude Desktop": "，Claude Desktop 的转接程序",
+    "| works |": "| 通过 |",
+    "| fails at ": "| 未通过：",
+    " and ": "、",
+    ", ": "，",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Client:
+    """A client as `clients.json` has it; `modes` maps each argument of its program to a row's first cell."""
+
+    name: str
+    program: str
+    header: str
+    modes: Mapping[str, str]
+    pip: Sequence[str] = ()
+    npm: Sequence[str] = ()
+
+    @property
+    def version(self) -> str:
+        """The pinned version of the first package, which is the client's own."""
+        return re.split("==|@", (self.pip or self.npm)[0])[-1]
+
+    @property
+    def environment(self) -> Path:
+        """Where its packages are."""
+        return ENVIRONMENTS / self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one run: the revision that was negotiated, and what is wrong, if anything is."""
+
+    revision: str
+    problem: str | None
+
+
+def clients() -> list[Client]:
+    """Return the clients in the order of the table."""
+    entries: list[dict[str, Any]] = json.loads((HERE / "clients.json").read_text(encoding="utf-8"))
+    return [Client(**entry) for entry in entries]
+
+
+def install(client: Client) -> None:
+    """Set up a client's environment, unless it is there with these packages. Raises RuntimeError."""
+    target = client.environment
+    pins = target / "pins.json"
+    wanted = json.dumps([*client.pip, *client.npm])
+    if not pins.exists() or pins.read_text(encoding="utf-8") != wanted:
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        if client.pip:
+            _command([sys.executable, "-m", "venv", "."], target)
+            _command(["bin/pip", "install", "--quiet", "--disable-pip-version-check", *client.pip], target)
+        else:
+            (target / "package.json").write_text('{"private": true}\n', encoding="utf-8")
+            _command(["npm", "install", "--no-fund", "--no-audit", "--save-exact", *client.npm], target)
+        pins.write_text(wanted, encoding="utf-8")
+    # Node finds a program's packages from where the program is.
+    shutil.copy(HERE / "programs" / client.program, target)
+
+
+def _command(command: list[str], directory: Path) -> None:
+    run = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=INSTALL_TIMEOUT, check=False)
+    if run.returncode:
+        raise RuntimeError(f"{' '.join(command)} in {directory.name}:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+
+
+def attempt(client: Client, mode: str, url: str) -> Outcome:
+    """Run a client's program once, and judge what it reports."""
+    value = KEY if client.header == "X-API-Key" else f"Bearer {KEY}"
+    with (
+        tempfile.TemporaryDirectory() as home,
+        subprocess.Popen(
+            [*_program(client), url, client.header, value, mode],
+            cwd=client.environment,
+            env={"PATH": os.environ["PATH"], "HOME": home, "LANG": "C.UTF-8"},  # no proxies, no settings of the user's
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            output, errors = process.communicate(timeout=RUN_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            return Outcome("", f"not finished after {RUN_TIMEOUT} seconds")
+        finally:
+            # It leads a process group of its own, and may have left some of it behind.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    try:
+        report = json.loads(output.splitlines()[-1])
+    except (IndexError, ValueError):
+        return Outcome("", f"no report, exit status {process.returncode}: {output[-1000:]}{errors[-2000:]}")
+    return Outcome(str(report.get("revision")), judge(report))
+
+
+def _program(client: Client) -> list[str]:
+    """Return the command that runs a client's program, without its arguments."""
+    if client.pip:
+        return ["bin/python", "-I", client.program]
+    return ["node", client.program]
+
+
+def judge(report: Mapping[str, Any]) -> str | None:
+    """Tell what is wrong with a report; None where nothing is."""
+    task_id = str(report.get("task_id"))
+    expected = {
+        "revision": re.fullmatch(r"\d{4}-\d\d-\d\d", str(report.get("revision"))),
+        "tools": report.get("tools") == [*TOOLS],
+        "task_id": re.fullmatch(r"sandbox-\d{13}", task_id),
+        "status": report.get("status") == "COMPLETED",
+        "video": f"/{task_id}/video.mp4?" in str(report.get("video")),
+        "failure": all(text in str(report.get("failure")) for text in TEXTS[KeyMissing]),
+    }
+    wrong = [f"{name} is {report.get(name)!r}" for name, right in expected.items() if not right]
+    return "; ".join(wrong) or None
+
+
+def table(outcomes: Mapping[tuple[Client, str], list[Outcome]]) -> str:
+    """Write the table: a row for each client and mode, from what came of it at each path."""
+    rows = ["| client | version | revision | result |", "|---|---|---|---|"]
+    for (client, mode), found in outcomes.items():
+        failed = " and ".join(f"`{path}`" for path, outcome in zip(PATHS, found, strict=True) if outcome.problem)
+        revisions = ", ".join(sorted({outcome.revision for outcome in found} - {""}))
+        result = f"fails at {failed}" if failed else "works"
+        rows.append(f"| {client.modes[mode]} | {client.version} | {revisions} | {result} |")
+    return "\n".join(rows) + "\n"
+
+
+def chinese(text: str) -> str:
+    """Translate the table."""
+    for english, translated in CHINESE.items():
+        text = text.replace(english, translated)
+    return text
+
+
+def put(text: str, into: Path) -> None:
+    """Write the table in the place of the one that a page has. Raises ValueError where it has not exactly one."""
+    page, count = re.subn(r"(?m)(?:^\|.*\n)+", lambda _: text, into.read_text(encoding="utf-8"))
+    if count != 1:
+        raise ValueError(f"{into.name} has {count} tables")
+    into.write_text(page, encoding="utf-8")
+
+
+def main() -> None:
+    """Install, run, print, write."""
+    everyone = clients()
+    with ThreadPoolExecutor(INSTALLS) as pool:
+        list(pool.map(install, everyone))
+    rows = [(client, mode) for client in everyone for mode in client.modes]
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server, ThreadPoolExecutor(RUNS) as pool:
+        futures = {row: [pool.submit(attempt, *row, server.url + path) for path in PATHS] for row in rows}
+        outcomes = {row: [future.result() for future in started] for row, started in futures.items()}
+        problems = re.findall(r"^.* status=5\d\d .*$", server.output(), re.MULTILINE)
+    failed = 0
+    for (client, mode), found in outcomes.items():
+        wrong = [
+            f"{client.name}, {mode}, {path}: {it.problem}" for path, it in zip(PATHS, found, strict=True) if it.problem
+        ]
+        problems += wrong
+        failed += bool(wrong)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    text = table(outcomes)
+    put(text, PAGE)
+    put(chinese(text), TRANSLATION)
+    print(text)
+    print(f"clients: {len(rows) - failed} passed, {failed} failed")
+    if problems:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

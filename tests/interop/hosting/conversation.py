@@ -1,0 +1,267 @@
+"""The one conversation that every host has to carry, in both eras, over a plain HTTP client.
+
+`converse` returns what came of each step: `ok`, or in a few words what came instead. A host whose page documents a
+quirk is held to exactly those words.
+
+The steps are of MCP 2025-11-25 and 2026-07-28, and of the README: both paths, both headers for a key, images as Base64.
+"""
+
+import http.client
+import json
+import re
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tests.support.messages import META
+from tests.support.names import TOOLS
+
+OK = "ok"
+ERAS = ("legacy", "modern")
+KEY = "sentinel-key-of-the-hosting-run"  # must not be in anything that a host writes
+LARGE = 6 * 1024 * 1024  # characters of a Base64 image
+TIMEOUT = 60  # seconds for one answer
+
+_ALLOW = "POST, OPTIONS"
+
+
+class Answer(NamedTuple):
+    """An HTTP answer."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as an object; empty where it is none."""
+        try:
+            value = json.loads(self.body)
+        except ValueError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
+
+class Unexpected(Exception):
+    """Indicate a step that went another way; the message says which, in a few words."""
+
+
+@dataclass(slots=True)
+class Talk:
+    """One era's side of the conversation, over one connection that is kept while the host keeps it."""
+
+    era: str
+    port: int
+    prefix: str = ""
+    connection: http.client.HTTPConnection = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
+
+    def send(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
+        """Send one request; a body that is a list of bytes goes out chunked."""
+        chunked = isinstance(body, list)
+        try:
+            # A host may have answered and closed before it had everything, as HTTP allows.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self.connection.request(method, self.prefix + path, body, headers or {}, encode_chunked=chunked)
+            response = self.connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        except (OSError, http.client.HTTPException) as error:
+            self.connection.close()
+            raise Unexpected(f"no answer ({type(error).__name__})") from error
+
+    def ask(
+        self,
+        method: str,
+        params: dict[str, Any],
+        headers: dict[str, str] | None = None,
+        path: str = "/mcp",
+        split: Callable[[bytes], Iterable[bytes]] | None = None,
+    ) -> Answer:
+        """Send one MCP request as a client of the era does; `split` makes the chunks of its body."""
+        sent = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream", **(headers or {})}
+        if self.era == "modern":
+            params = {**params, "_meta": META}
+            sent |= {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": method}
+            if method == "tools/call":
+                sent["Mcp-Name"] = params["name"]
+        elif method != "initialize":
+            sent["MCP-Protocol-Version"] = "2025-11-25"
+        message = {"jsonrpc": "2.0", "method": method, "params": params}
+        body = json.dumps(message if method.startswith("notifications/") else {"id": 1, **message}).encode()
+        if split:
+            sent["Transfer-Encoding"] = "chunked"
+        return self.send("POST", path, list(split(body)) if split else body, sent)
+
+    def call(self, tool: str, arguments: dict[str, Any], headers: dict[str, str] | None = None) -> Any:
+        """Call a tool, with a key in X-API-Key unless other headers are given; return the result."""
+        sent = {"X-API-Key": KEY} if headers is None else headers
+        return _result(self.ask("tools/call", {"name": tool, "arguments": arguments}, sent))
+
+
+def converse(port: int, prefix: str = "") -> dict[str, str]:
+    """Have the conversation with the service at a port of loopback, below a prefix of its paths."""
+    outcomes = {}
+    for era in ERAS:
+        talk = Talk(era, port, prefix)
+        for name, step in STEPS.items():
+            try:
+                step(talk)
+                outcomes[f"{era} {name}"] = OK
+            except Unexpected as unexpected:
+                outcomes[f"{era} {name}"] = str(unexpected)
+        talk.connection.close()
+    return outcomes
+
+
+def healthy(port: int, prefix: str = "") -> bool:
+    """Tell whether the service answers."""
+    talk = Talk("modern", port, prefix)
+    with suppress(Unexpected):
+        return talk.send("GET", "/healthz").status == 200
+    return False
+
+
+def crowd(calls: int, port: int, prefix: str = "") -> float:
+    """Make so many calls at the same time, of a job that is answered after three seconds; return the seconds taken.
+
+    Raises Unexpected where one of them fails.
+    """
+
+    def one(number: int) -> None:
+        talk = Talk("modern" if number % 2 else "legacy", port, prefix)
+        _succeeds(talk.call("query_video_status", {"task_id": "sandbox-slow"}))
+        talk.connection.close()
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(calls) as pool:
+        list(pool.map(one, range(calls)))
+    return time.monotonic() - started
+
+
+def _result(answer: Answer) -> Any:
+    if answer.status != 200 or "result" not in answer.json:
+        raise Unexpected(_words(answer))
+    return answer.json["result"]
+
+
+def _words(answer: Answer) -> str:
+    """Say what an answer is: its status, and its error or its media type."""
+    error = answer.json.get("error", answer.headers.get_content_type() if answer.body else "empty")
+    return f"{answer.status} {error.get('message') if isinstance(error, dict) else error}"
+
+
+def _expect(right: bool, words: str) -> None:
+    if not right:
+        raise Unexpected(words)
+
+
+def _succeeds(result: Any) -> Any:
+    """Return the object of a tool's result; where it is an error, raise Unexpected with its first sentence."""
+    if result.get("isError"):
+        raise Unexpected(result["content"][0]["text"].partition(". ")[0])
+    return result["structuredContent"]
+
+
+def _health(talk: Talk) -> None:
+    answer = talk.send("GET", "/healthz")
+    _expect((answer.status, answer.json.get("sandbox")) == (200, True), _words(answer))
+    unknown = talk.send("GET", "/.well-known/oauth-protected-resource/mcp")
+    _expect((unknown.status, unknown.json) == (404, {"error": "not_found"}), _words(unknown))
+
+
+def _open(talk: Talk) -> None:
+    if talk.era == "modern":
+        _expect("2026-07-28" in _result(talk.ask("server/discover", {}))["supportedVersions"], "not supported")
+        return
+    client = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "hosting", "version": "1"}}
+    _expect(_result(talk.ask("initialize", client))["protocolVersion"] == "2025-11-25", "another version")
+    accepted = talk.ask("notifications/initialized", {})
+    _expect((accepted.status, accepted.body) == (202, b""), _words(accepted))
+
+
+def _list(talk: Talk) -> None:
+    _listed(talk.ask("tools/list", {}))
+
+
+def _slash(talk: Talk) -> None:
+    _listed(talk.ask("tools/list", {}, path="/mcp/"))
+
+
+def _chunked(talk: Talk) -> None:
+    alone = Talk(talk.era, talk.port, talk.prefix)  # a host that leaves the body unread has to close the connection
+    try:
+        _listed(alone.ask("tools/list", {}, split=lambda body: (body[:7], body[7:])))
+    finally:
+        alone.connection.close()
+
+
+def _listed(answer: Answer) -> None:
+    _expect([tool["name"] for tool in _result(answer)["tools"]] == [*TOOLS], "other tools")
+
+
+def _generate(talk: Talk) -> None:
+    task_id = _succeeds(talk.call("gen_video", {"question": "天空为什么是蓝色的？"}))["task_id"]
+    _expect(re.fullmatch(r"sandbox-\d{13}", task_id) is not None, task_id)
+    status = _succeeds(talk.call("query_video_status", {"task_id": task_id}))["status"]
+    _expect(status == "IN_PROGRESS", status)
+
+
+def _query(talk: Talk) -> None:
+    job = _succeeds(talk.call("query_video_status", {"task_id": "sandbox-completed"}))
+    _expect("video.mp4" in job["result"]["video_url"], "no video")
+
+
+def _error(talk: Talk) -> None:
+    answer = talk.ask("tools/call", {"name": "no_such_tool", "arguments": {}})
+    said = answer.json.get("error", {"code": None})
+    _expect((answer.status, said["code"]) == (200 if talk.era == "legacy" else 400, -32602), _words(answer))
+    _fails(talk.call("query_video_status", {"task_id": "sandbox-not-found"}), "knows no such job")
+
+
+def _no_key(talk: Talk) -> None:
+    _fails(talk.call("gen_video", {"question": "1 + 1?"}, {}), "No Scenext API key came")
+
+
+def _fails(result: Any, text: str) -> None:
+    _expect(result["isError"] is True and text in result["content"][0]["text"], "not the error that was asked for")
+
+
+def _method(talk: Talk) -> None:
+    for method in ("GET", "DELETE"):
+        answer = talk.send(method, "/mcp", headers={"Accept": "text/event-stream"})
+        _expect((answer.status, answer.headers["Allow"]) == (405, _ALLOW), _words(answer))
+        _expect("send each message by POST" in _words(answer), _words(answer))
+
+
+def _large(talk: Talk) -> None:
+    _succeeds(talk.call("gen_video", {"question_images": ["A" * LARGE]}))
+
+
+def _authorization(talk: Talk) -> None:
+    _succeeds(talk.call("query_video_status", {"task_id": "sandbox-completed"}, {"Authorization": f"Bearer {KEY}"}))
+
+
+def _api_key(talk: Talk) -> None:
+    _succeeds(talk.call("query_video_status", {"task_id": "sandbox-completed"}, {"X-API-Key": KEY}))
+
+
+STEPS: dict[str, Callable[[Talk], None]] = {
+    "health": _health,
+    "open": _open,
+    "list": _list,
+    "generate": _generate,
+    "query": _query,
+    "error": _error,
+    "no key": _no_key,
+    "405": _method,
+    "/mcp/": _slash,
+    "chunked": _chunked,
+    "large": _large,
+    "Authorization": _authorization,
+    "X-API-Key": _api_key,
+}

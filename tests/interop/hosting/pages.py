@@ -1,0 +1,67 @@
+"""The pages of `docs/deploy`, read: the commands and the files on them are what the hosts run."""
+
+import re
+from collections.abc import Callable, Mapping
+
+from tests.support.pages import ROOT, Block, blocks
+
+FOLDER = ROOT / "docs" / "deploy"
+
+_NAME = re.compile(r"# (\S+)\n")  # the first line of a block that is a file
+
+
+class Pages:
+    """Every fenced block of every page; remembers which of them were asked for."""
+
+    def __init__(self) -> None:
+        pages = sorted(FOLDER.glob("*.md"))
+        self._blocks = {page.name: blocks(page.read_text(encoding="utf-8")) for page in pages}
+        self._used: set[tuple[str, str]] = set()
+
+    def file(self, page: str, name: str) -> str:
+        """Return the block that says in its first line that it is this file."""
+        return self._one(page, lambda block: _name(block) == name)
+
+    def part(self, page: str, heading: str, language: str) -> str:
+        """Return the first block of a language below a heading that is no file: a part of one."""
+        return self._one(page, lambda block: _is_part(block, heading, language))
+
+    def commands(self, page: str, heading: str) -> list[str]:
+        """Return the lines of the shell blocks below a heading."""
+        found = [block for block in self._blocks[page] if _is_part(block, heading, "sh")]
+        self._used |= {(page, block.text) for block in found}
+        return [line for block in found for line in block.text.splitlines()]
+
+    def packages(self) -> list[str]:
+        """Return the Debian packages that the pages install."""
+        lines = [line for found in self._blocks.values() for block in found for line in block.text.splitlines()]
+        words = [word for line in lines if line.startswith("apt-get install ") for word in line.split()[2:]]
+        return sorted({word for word in words if not word.startswith("-")})
+
+    def unused(self) -> list[str]:
+        """Return the first lines of the blocks that nothing asked for: nobody knows whether they are right."""
+        every = [(page, block.text) for page, found in self._blocks.items() for block in found]
+        return [f"{page}: {text.splitlines()[0]}" for page, text in every if (page, text) not in self._used]
+
+    def _one(self, page: str, wanted: Callable[[Block], bool]) -> str:
+        block = next(block for block in self._blocks[page] if wanted(block))
+        self._used.add((page, block.text))
+        return block.text
+
+
+def replaced(text: str, lines: Mapping[str, str]) -> str:
+    """Return a file in which the line that starts with a word has become others. Raises ValueError if there is none."""
+    for word, line in lines.items():
+        text, count = re.subn(rf"(?m)^ *{re.escape(word)} .*\n", line, text)
+        if count != 1:
+            raise ValueError(f"{count} lines start with {word}")
+    return text
+
+
+def _is_part(block: Block, heading: str, language: str) -> bool:
+    return (block.headings[-1], block.language, _name(block)) == (heading, language, None)
+
+
+def _name(block: Block) -> str | None:
+    match = _NAME.match(block.text)
+    return match and match[1]

@@ -1,0 +1,113 @@
+"""Serve this checkout under every host that the pages of `docs/deploy` describe, and talk to it in both eras.
+
+    python -m tests.interop.hosting.run [WORD ...]
+
+Installs from Debian what the pages install (as root, where anything is missing), copies the checkout to a folder that
+every user can read, runs the pages' own commands and configuration there on free ports of loopback, and has the
+conversation of `conversation.py` with each host in turn. A quirk that a page documents has to be met exactly, and a
+block of a page that no host uses is a failure. Prints the table, which `docs/deploy/README.md` has to show; ends with
+status 1 where anything was different. With words, runs only the hosts whose names have one of them.
+
+Needs Debian, git, npm and, for the hosts with nothing set, port 5000.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import apache, procfile, servers, uwsgi
+from .conversation import KEY, OK, Unexpected, converse
+from .hosts import Host
+from .pages import FOLDER, Pages
+from .site import HERE, Site
+
+HOSTS: tuple[Host, ...] = (*procfile.HOSTS, *servers.HOSTS, *apache.HOSTS, *uwsgi.HOSTS)
+
+FOREMAN = "foreman@3.0.1"  # npm's
+INSTALL_TIMEOUT = 300  # seconds
+
+
+def install(pages: Pages, site: Site) -> None:
+    """Install what the pages expect to be there: Debian's packages, and npm's foreman."""
+    wanted = [*pages.packages(), *(HERE / "debian.txt").read_text(encoding="utf-8").split()]
+    query = ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *wanted]
+    shown = subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
+    if missing := [name for name in wanted if f"{name} installed" not in shown]:
+        # Runlevel 1 keeps what is installed from being started as a service of this machine.
+        environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", *missing]):
+            _command(command, environ)
+    npm = ["npm", "install", "--no-fund", "--no-audit", "--silent", "--prefix", str(site.folder / "npm"), FOREMAN]
+    _command(npm, dict(os.environ))
+
+
+def _command(command: list[str], environ: dict[str, str]) -> None:
+    run = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=INSTALL_TIMEOUT, check=False)
+    if run.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+
+
+def attempt(host: Host, site: Site) -> tuple[str, list[str]]:
+    """Start a host, talk to it, stop it; return the table's last cell and what is wrong."""
+    try:
+        with host.start(site) as address:
+            problems = [
+                f"at {prefix or '/'}, {step}: {outcome!r} in place of {expected!r}"
+                for prefix in address.prefixes
+                for step, outcome in converse(address.port, prefix).items()
+                if outcome != (expected := host.quirks.get(step.partition(" ")[2], OK))
+            ]
+            found = host.check(site, address) if host.check else None
+    except (AssertionError, OSError, RuntimeError, Unexpected) as error:
+        return "fails", [str(error)]
+    problems += [f"the key is in {path.name}" for path in _files(site.logs) if KEY.encode() in path.read_bytes()]
+    problems += [f"left running: {name}" for name in site.left_running()]
+    met = "; ".join([*(f"{step}: {words}" for step, words in host.quirks.items()), *([found] if found else [])])
+    return "fails" if problems else f"works; {met}" if met else "works", problems
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def main(words: list[str]) -> None:
+    """Install, run, print."""
+    hosts = [host for host in HOSTS if not words or any(word in host.name for word in words)]
+    pages = Pages()
+    results: list[str] = []
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="scenext-hosting-", ignore_cleanup_errors=True) as folder:
+        site = Site(Path(folder), pages)
+        install(pages, site)
+        for host in hosts:
+            started = time.monotonic()
+            result, problems = attempt(host, site)
+            results.append(result)
+            failed += bool(problems)
+            print(f"{time.monotonic() - started:6.1f} s  {host.name}: {result}", flush=True)
+            for problem in problems:
+                print(f"          {problem}", flush=True)
+    text = table(hosts, results)
+    wrong = [] if words else [f"no host uses this block: {block}" for block in pages.unused()]
+    if not words and text not in (FOLDER / "README.md").read_text(encoding="utf-8"):
+        wrong.append("docs/deploy/README.md shows another table")
+    print("", text, *wrong, sep="\n")
+    print(f"hosting: {len(hosts) - failed} passed, {failed + len(wrong)} failed")
+    if failed or wrong:
+        sys.exit(1)
+
+
+def table(hosts: Sequence[Host], results: Sequence[str]) -> str:
+    """Write the table: a row for each host."""
+    rows = ["| host | page | result |", "|---|---|---|"]
+    for host, result in zip(hosts, results, strict=True):
+        rows.append(f"| {host.name} | [{host.page.removesuffix('.md')}]({host.page}) | {result} |")
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,128 @@
+"""gunicorn behind nginx, gunicorn's gevent worker, and waitress."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from tests.support.upstream import CERTIFICATE, Upstream
+
+from .conversation import Talk
+from .hosts import Address, Host
+from .nginx import nginx
+from .refusals import beside_refused_bodies
+from .site import Site, ports, wait_until_healthy
+
+PAGE = "server.md"
+PLATFORMS = "platforms.md"
+MANY = 400  # calls that wait at the same time, in one process
+PROMPT = 2.0  # seconds for an answer beside them
+
+
+@contextmanager
+def behind_nginx(site: Site) -> Iterator[Address]:
+    """gunicorn with the shipped configuration, at the root of an nginx and under a sub-path of it."""
+    site.prepare(site.pages.commands(PAGE, "A server of your own"))
+    at = ports()
+    command = site.pages.commands(PAGE, "gunicorn behind nginx")[-1]
+    bind = {"GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{at.app}"}
+    server = site.pages.file(PAGE, "/etc/nginx/sites-enabled/scenext")
+    with site.running(command, f"gunicorn-{at.app}", bind) as log, nginx(site, server, at):
+        wait_until_healthy(at.front, "", log)
+        yield Address(at.front, ("", "/scenext"))
+
+
+def refused_bodies(site: Site, address: Address) -> str:
+    """Tell that the connections which nginx keeps are sound."""
+    return beside_refused_bodies(address.port)
+
+
+@contextmanager
+def beanstalk(site: Site) -> Iterator[Address]:
+    """The Procfile's command without `PORT`, behind an nginx with the platforms page's addition to its settings."""
+    site.prepare(site.pages.commands(PAGE, "A server of your own"))
+    at = ports()
+    bind = {"GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{at.app}", "SCENEXT_SANDBOX": "1"}
+    server = site.pages.file(PLATFORMS, ".platform/nginx/conf.d/body.conf")
+    server += "server { listen 80; location / { proxy_http_version 1.1; proxy_pass http://127.0.0.1:8000; } }"
+    command = site.pages.part(PLATFORMS, "Other platforms", "procfile").removeprefix("web: ")
+    with site.running(command, f"beanstalk-{at.app}", bind) as log, nginx(site, server, at):
+        wait_until_healthy(at.front, "", log)
+        yield Address(at.front)
+
+
+@contextmanager
+def gevent(site: Site) -> Iterator[Address]:
+    """The page's gevent configuration, in the sandbox."""
+    with _gevent(site, {"SCENEXT_SANDBOX": "1"}) as address:
+        yield address
+
+
+def many_slow_calls(site: Site, address: Address) -> str:
+    """Tell that many HTTPS calls wait in one process, and are no burden to the rest. Raises AssertionError."""
+    environ = {"REQUESTS_CA_BUNDLE": str(site.code / "tests" / CERTIFICATE.name), "WEB_CONCURRENCY": "1"}
+    with Upstream(tls=True) as upstream:
+        environ["SCENEXT_API_BASE_URL"] = f"{upstream.url}/hold"
+        with _gevent(site, environ) as at, ThreadPoolExecutor(MANY) as pool:
+            calls = [pool.submit(_query, at.port) for _ in range(MANY)]
+            try:
+                held = sum(upstream.arrived.acquire(timeout=5) for _ in range(MANY))
+                started = time.monotonic()
+                listed = Talk("modern", at.port).ask("tools/list", {})
+                seconds = time.monotonic() - started
+            finally:
+                upstream.let_go.set()
+            failed = [result for call in calls if (result := call.result())["isError"]]
+    _assert_refused_without_its_file(site)
+    assert not failed, failed[0]["content"][0]["text"]
+    assert held == MANY, f"only {held} of {MANY} calls waited at the same time"
+    assert listed.status == 200, listed.status
+    assert seconds < PROMPT, f"tools/list took {seconds:.1f} s beside them"
+    return f"{MANY} HTTPS calls wait in one process"
+
+
+def _assert_refused_without_its_file(site: Site) -> None:
+    said = ""
+    try:
+        site.run("timeout 20 .venv/bin/gunicorn --worker-class gevent --bind 127.0.0.1:0 wsgi:app")
+    except RuntimeError as error:
+        said = str(error)
+    assert "preload_app must be False" in said, f"gevent with a preloaded application is not refused {said}"
+
+
+def _query(port: int) -> Any:
+    return Talk("modern", port).call("query_video_status", {"task_id": "12345"})
+
+
+@contextmanager
+def _gevent(site: Site, environ: dict[str, str]) -> Iterator[Address]:
+    site.prepare(site.pages.commands(PAGE, "A server of your own"))
+    install, command = site.pages.commands(PAGE, "Very many slow calls")
+    site.prepare([install])
+    site.write("gunicorn.gevent.py", site.pages.file(PAGE, "gunicorn.gevent.py"))
+    at = ports()
+    variables = {"GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{at.app}", **environ}
+    with site.running(command, f"gevent-{at.app}", variables) as log:
+        wait_until_healthy(at.app, "", log)
+        yield Address(at.app)
+
+
+@contextmanager
+def waitress(site: Site) -> Iterator[Address]:
+    """waitress, as its one command starts it."""
+    site.prepare(site.pages.commands(PAGE, "A server of your own"))
+    install, command = site.pages.commands(PAGE, "waitress")
+    site.prepare([install])
+    at = ports()
+    with site.running(site.local(command, at), f"waitress-{at.app}") as log:
+        wait_until_healthy(at.app, "", log)
+        yield Address(at.app)
+
+
+HOSTS = (
+    Host("gunicorn behind nginx, at the root and under a sub-path", PAGE, behind_nginx, check=refused_bodies),
+    Host("Elastic Beanstalk's way: the Procfile's command behind nginx", PLATFORMS, beanstalk),
+    Host("gunicorn's gevent worker", PAGE, gevent, check=many_slow_calls),
+    Host("waitress", PAGE, waitress),
+)

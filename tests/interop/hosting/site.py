@@ -1,0 +1,170 @@
+"""A deployment as the pages describe it: the checkout, its packages, and whatever is started on them."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support.pages import ROOT
+from tests.support.server import free_port
+
+from .conversation import healthy
+from .pages import Pages
+
+HERE = Path(__file__).parent
+START_TIMEOUT = 30.0  # seconds
+STOP_TIMEOUT = 20.0  # seconds
+COMMAND_TIMEOUT = 300  # seconds; uWSGI and mod_wsgi are compiled
+
+# Debian's packages are there before the first host, and every command runs in the code.
+_OWN_WAY = ("apt-get ", "cd ", ". ", "export ", "a2")
+
+# Without PIP_USE_PEP517, Debian's pip compiles uWSGI and mod_wsgi anew in every run.
+_PIP = {"PIP_CONSTRAINT": str(HERE / "pins.txt"), "PIP_USE_PEP517": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+# Where the pages put things, and where this run puts them.
+_PLACES = {
+    "/srv/scenext_service": "code",
+    "/home/YOU/scenext_service": "code",
+    "/var/www": "www",
+    "/etc/apache2": "apache",
+}
+
+
+class Ports(NamedTuple):
+    """The ports of one host: what the pages call 80, 8000 and 3031."""
+
+    front: int
+    app: int
+    socket: int
+
+
+def ports() -> Ports:
+    """Return three ports that nothing listens on now."""
+    found: set[int] = set()
+    while len(found) < len(Ports._fields):
+        found.add(free_port())
+    return Ports(*found)
+
+
+class Site:
+    """A folder that every user of this machine can read, with the code and one virtual environment in it."""
+
+    def __init__(self, folder: Path, pages: Pages) -> None:
+        folder.chmod(0o755)
+        self.folder = folder
+        self.pages = pages
+        self.code = folder / "code"
+        self.logs = folder / "logs"
+        self._done: set[str] = set()
+        for place in (self.code, self.logs, folder / "www", folder / "home"):
+            place.mkdir()
+        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+        for name in filter(None, names):
+            if (ROOT / name).is_file():
+                (self.code / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ROOT / name, self.code / name)
+
+    def local(self, text: str, at: Ports | None = None) -> str:
+        """Return the text of a page with this run's places and ports in it."""
+        for there, here in _PLACES.items():
+            text = text.replace(there, str(self.folder / here))
+        if at:
+            text = re.sub(r"\b8000\b", str(at.app), text).replace(":3031", f":{at.socket}")
+            text = re.sub(r"(?<=listen )80(?=;)|\*:80(?=>)", f"127.0.0.1:{at.front}", text)
+        return text
+
+    def environ(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the environment of a host: nothing of the user's."""
+        return {
+            "PATH": f"{self.code}/.venv/bin:{self.folder}/npm/node_modules/.bin:{os.environ['PATH']}:/usr/sbin:/sbin",
+            "HOME": str(self.folder / "home"),
+            "LANG": "C.UTF-8",
+            **(variables or {}),
+        }
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file of a page, which is relative to the code or at a place of its own."""
+        path = self.code / self.local(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def prepare(self, lines: list[str]) -> None:
+        """Run the commands of a page, each once for all hosts, but those that a host runs in its own way."""
+        for line in lines:
+            if line not in self._done and not line.startswith(_OWN_WAY):
+                self.run(line)
+                self._done.add(line)
+
+    def run(self, line: str, variables: Mapping[str, str] | None = None) -> None:
+        """Run one command of a page, as whoever runs this. Raises RuntimeError."""
+        run = subprocess.run(
+            ["bash", "-c", self.local(line)],
+            cwd=self.code,
+            env={**os.environ, **_PIP, **(variables or {})},
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT,
+            check=False,
+        )
+        if run.returncode:
+            raise RuntimeError(f"{line}\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+
+    def left_running(self) -> list[str]:
+        """Return the commands of processes that work on this site a few seconds after all of it was ended."""
+        end = time.monotonic() + STOP_TIMEOUT
+        while (found := self._processes()) and time.monotonic() < end:
+            time.sleep(0.1)
+        return found
+
+    def _processes(self) -> list[str]:
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if str(self.folder) in command or str(self.folder) in str((process / "cwd").readlink()):
+                    found.append(command)
+        return found
+
+    @contextmanager
+    def running(self, command: str, log: str, variables: Mapping[str, str] | None = None) -> Iterator[Path]:
+        """Run a command of a page in the foreground; yield the file that it prints into; end it and all it started."""
+        path = self.logs / log
+        with path.open("wb") as output:
+            process = subprocess.Popen(
+                ["bash", "-c", f"exec env {command}"],
+                cwd=self.code,
+                env=self.environ(variables),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                yield path
+            finally:
+                process.send_signal(signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(STOP_TIMEOUT)
+                # It leads a process group of its own, and may have left some of it behind.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def wait_until_healthy(port: int, prefix: str, log: Path) -> None:
+    """Return once the service answers. Raises RuntimeError with what the host printed."""
+    end = time.monotonic() + START_TIMEOUT
+    while not healthy(port, prefix):
+        if time.monotonic() > end:
+            printed = log.read_text(encoding="utf-8", errors="replace")[-3000:]
+            raise RuntimeError(f"not healthy after {START_TIMEOUT:g} seconds:\n{printed}")
+        time.sleep(0.1)

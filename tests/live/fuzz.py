@@ -1,0 +1,354 @@
+"""A fuzzer of the whole WSGI application: `python -m tests.live.fuzz [seconds] [seed]`.
+
+Half of what it sends are the golden exchanges, mutated; the other half are WSGI environments of any content. It fails,
+with the smallest request that it finds, on an exception, a 5xx, HTML, an answer that is no JSON or that lacks its id, a
+header that would end another, a key in an answer, and on an error in the log.
+
+Each round has a seed of its own. What failed in one is repeated by `python -m tests.live.fuzz 1 SEED`.
+"""
+
+import io
+import json
+import logging
+import random
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import hypothesis
+import orjson
+from hypothesis import strategies as st
+
+from scenext_service import create_app
+from scenext_service.config import Config
+from scenext_service.scenext.sandbox import Sandbox
+from scenext_service.serving import logs
+from tests.exchanges import FILES, load
+from tests.support.messages import KEY, Lines
+from tests.support.names import SUPPORTED, TOOLS
+from tests.support.scripted import NOW
+
+SECONDS = 120.0
+ROUND = 200  # requests under one seed
+
+Application = Callable[..., Iterable[bytes]]
+
+
+class Request(NamedTuple):
+    """A request as a WSGI server hands it over; `environ` holds what is not the same for all."""
+
+    environ: dict[str, Any]
+    body: bytes
+
+
+class Answer(NamedTuple):
+    """An answer as a WSGI server gets it."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+
+class Failed(Exception):
+    """A round that found something, by its seed."""
+
+
+def exchanges() -> list[Request]:
+    """Return the requests of the golden exchanges."""
+    found = []
+    for path in FILES:
+        sent = load(path)["request"]
+        environ = {"REQUEST_METHOD": sent["method"], "PATH_INFO": sent["path"]}
+        environ.update({variable(name): value for name, value in sent["headers"].items()})
+        found.append(Request(environ, orjson.dumps(sent["body"]) if "body" in sent else b""))
+    return found
+
+
+def variable(header: str) -> str:
+    """Return the name that WSGI has for a header."""
+    name = header.upper().replace("-", "_")
+    return name if name == "CONTENT_TYPE" else f"HTTP_{name}"
+
+
+GOLDEN = exchanges()
+HEADERS = sorted(
+    {
+        *(name for golden in GOLDEN for name in golden.environ if name.startswith("HTTP_")),
+        *(
+            "HTTP_X_API_KEY",
+            "HTTP_HOST",
+            "HTTP_ORIGIN",
+            "HTTP_X_REQUEST_ID",
+            "HTTP_TRACEPARENT",
+            "HTTP_CONTENT_ENCODING",
+        ),
+        *("HTTP_ACCEPT", "HTTP_TRANSFER_ENCODING", "HTTP_X_FORWARDED_FOR", "HTTP_COOKIE", "HTTP_MCP_SESSION_ID"),
+        *("HTTP_RANGE", "HTTP_IF_NONE_MATCH", "HTTP_EXPECT", "HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_LAST_EVENT_ID"),
+        *("CONTENT_TYPE", "CONTENT_LENGTH"),
+    }
+)
+METHODS = (
+    "initialize",
+    "ping",
+    "tools/list",
+    "tools/call",
+    "server/discover",
+    "notifications/initialized",
+    "logging/setLevel",
+)
+WORDS = (
+    *(
+        "application/json",
+        "application/json; charset=utf-16",
+        "text/html",
+        "",
+        " ",
+        "0",
+        "-1",
+        "9" * 30,
+        "chunked",
+        "gzip",
+    ),
+    *(
+        *SUPPORTED,
+        "v999",
+        "=?base64?Z2VuX3ZpZGVv?=",
+        "=?base64??=",
+    ),
+    *(*METHODS, *TOOLS, "null", "http://localhost", "https://[", "http://127.0.0.1:x", "*"),
+    *("Bearer", "Bearer x", "sandbox-refused-key", "YOUR_API_KEY", "a,b", "a\r\nX-Evil: 1", "\x00", "\xff", "é"),
+)
+# Where a key may stand and must not come back from; whatever a message says may.
+SECRETS = (KEY, f"Bearer {KEY}", f"Basic {KEY}", f"{KEY},{KEY}", f"bearer \t{KEY}\x01", f"api_key={KEY}", f"\r\n{KEY}")
+SECRET_HEADERS = ("HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_COOKIE")
+
+# A header's value in WSGI: text of code points below 256.
+latin = st.text(st.characters(max_codepoint=255), max_size=30)
+values = st.sampled_from(WORDS) | latin
+secrets = st.sampled_from(SECRETS)
+texts = st.sampled_from(WORDS) | st.text(max_size=30)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([0, -1, 2**53, 2**63, 2**64, -(2**63) - 1, 10**400, 1e400, -0.0])
+    | st.floats()
+    | texts
+)
+jsons = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=8
+)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> Request:
+    """Take a golden exchange and change its headers, the values in its body, or its bytes."""
+    environ, body = draw(st.sampled_from(GOLDEN))
+    environ = dict(environ)
+    for name in draw(st.lists(st.sampled_from(HEADERS), max_size=2)):
+        changed = draw(st.none() | values | secrets if name in SECRET_HEADERS else st.none() | values)
+        environ.pop(name, None)
+        if changed is not None:
+            environ[name] = changed
+    if body and draw(st.booleans()):
+        message = orjson.loads(body)
+        for _ in range(draw(st.integers(1, 3))):
+            message = _replaced(draw, message)
+        body = json.dumps(message, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass")
+    elif draw(st.booleans()):
+        body = _cut(draw, body)
+    return Request(environ, body)
+
+
+def _replaced(draw: st.DrawFn, value: Any) -> Any:
+    """Return a JSON value in which something was replaced, added or left out."""
+    inner = isinstance(value, (dict, list)) and value and draw(st.integers(0, 4))
+    if not inner:
+        return draw(jsons)
+    if isinstance(value, list):
+        index = draw(st.integers(0, len(value) - 1))
+        return [*value[:index], _replaced(draw, value[index]), *value[index + 1 :]]
+    key = draw(st.sampled_from(sorted(value)))
+    rest = {name: item for name, item in value.items() if name != key}
+    if inner == 1:
+        return rest
+    return {**rest, (draw(texts) if inner == 2 else key): _replaced(draw, value[key])}
+
+
+def _cut(draw: st.DrawFn, body: bytes) -> bytes:
+    """Return bytes with a piece left out, put in or said twice."""
+    start = draw(st.integers(0, len(body)))
+    end = min(len(body), start + draw(st.integers(0, 20)))
+    piece = draw(
+        st.binary(max_size=20) | st.just(body[start:end] * 2) | st.just(b"[" * 2000) | st.just(b'{"a":' * 2000)
+    )
+    return body[:start] + piece + body[end:]
+
+
+@st.composite
+def environs(draw: st.DrawFn) -> Request:
+    """Make an environment of any content that a WSGI server may hand over."""
+    paths = st.sampled_from(["/mcp", "/mcp/", "/healthz", "/mcp//", "", "*", "/.well-known/oauth-protected-resource"])
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": draw(st.sampled_from(["POST", "GET", "HEAD", "OPTIONS", "TRACE", "DELETE", "post"]) | latin),
+        "PATH_INFO": draw(paths | latin | secrets.map("/mcp/{}".format)),
+        "SCRIPT_NAME": draw(st.sampled_from(["", "/x", "/mcp"])),
+        "QUERY_STRING": draw(st.just("") | latin | secrets),
+        "CONTENT_TYPE": draw(st.just("application/json") | values),
+        "wsgi.input_terminated": draw(st.booleans()),
+    }
+    environ.update(draw(st.dictionaries(st.sampled_from(HEADERS), values, max_size=6)))
+    environ.update(draw(st.dictionaries(st.sampled_from(SECRET_HEADERS), secrets, max_size=2)))
+    body = draw(st.sampled_from([golden.body for golden in GOLDEN]) | st.binary(max_size=200) | jsons.map(_written))
+    return Request(environ, body)
+
+
+def _written(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+requests = mutated() | environs()
+
+
+def send(app: Application, request: Request) -> Answer:
+    """Call the application as a server does."""
+    environ: dict[str, Any] = {
+        "SCRIPT_NAME": "",
+        "QUERY_STRING": "",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "CONTENT_LENGTH": str(len(request.body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(request.body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        **request.environ,
+    }
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+    chunks = app(environ, lambda status, headers, error=None: started.append((status, headers)))
+    body = b"".join(chunks)
+    close = getattr(chunks, "close", None)
+    if close is not None:
+        close()
+    (status, headers) = started[-1]
+    return Answer(int(status.split(" ")[0]), headers, body)
+
+
+STATUSES = (200, 202, 204, 400, 403, 404, 405, 411, 413, 415)
+_VISIBLE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+def check(request: Request, answer: Answer) -> None:
+    """Raise AssertionError for an answer that no request may get."""
+    assert answer.status in STATUSES, f"status {answer.status}"
+    for name, value in answer.headers:
+        assert _VISIBLE.fullmatch(name + value), f"the header {name} has a control character in it"
+        assert KEY not in value, "a key in a header"
+    assert KEY.encode() not in answer.body, "a key in the answer"
+    if request.environ["REQUEST_METHOD"] == "HEAD" or answer.status in (202, 204):
+        assert answer.body == b"", "a body where none may be"
+        return
+    assert answer.header("Content-Type") == "application/json", f"a {answer.header('Content-Type')}"
+    value = json.loads(answer.body)
+    for message in value if isinstance(value, list) else [value]:
+        _check_message(message)
+    assert isinstance(value, dict) or answer.status == 200, "a refusal that is an array"
+
+
+def _check_message(message: Any) -> None:
+    """Accept a JSON-RPC message, a refusal over HTTP and the answer of /healthz."""
+    if "jsonrpc" not in message:
+        assert set(message) in ({"error"}, {"status", "version", "sandbox"}), f"an answer of {sorted(message)}"
+        assert isinstance(message.get("error", ""), str), "a refusal that is no word"
+        return
+    assert message["jsonrpc"] == "2.0", "no JSON-RPC 2.0"
+    assert set(message) in ({"jsonrpc", "id", "result"}, {"jsonrpc", "id", "error"}), f"a message of {sorted(message)}"
+    assert message["id"] is None or type(message["id"]) in (str, int), "an id that is none"
+    assert "error" in message or message["id"] is not None, "a result without an id"
+    if "error" in message:
+        assert message["error"]["code"] != -32603, "an internal error"
+
+
+@contextmanager
+def listening() -> Iterator[list[str]]:
+    """Collect the log lines of the application, and show none."""
+    logger = logging.getLogger(logs.ROOT)
+    shown = logger.handlers
+    collected = Lines()
+    logger.handlers = [collected]
+    try:
+        yield collected.lines
+    finally:
+        logger.handlers = shown
+
+
+def one(app: Application, request: Request, lines: list[str]) -> Answer:
+    """Send one request, and check its answer and the lines that it left."""
+    lines.clear()
+    answer = send(app, request)
+    check(request, answer)
+    for line in lines:
+        assert " error " not in line[:40], f"an error in the log: {line[-500:]}"
+        assert line.isprintable(), "a control character in the log"
+        assert KEY not in line, "a key in the log"
+    return answer
+
+
+def run(app: Application, seconds: float, seed: int) -> int:
+    """Send requests for so many seconds and return their number. Raises Failed."""
+    end = time.monotonic() + seconds
+    sent = 0
+    with listening() as lines:
+        while time.monotonic() < end:
+
+            @hypothesis.seed(seed)
+            @hypothesis.settings(
+                max_examples=ROUND,
+                database=None,
+                deadline=None,
+                suppress_health_check=list(hypothesis.HealthCheck),
+                phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+            )
+            @hypothesis.given(requests)
+            def a_round(request: Request) -> None:
+                nonlocal sent
+                sent += 1
+                one(app, request, lines)
+
+            try:
+                a_round()
+            except Exception as error:
+                raise Failed(f"seed {seed}, after {sent} requests") from error
+            seed += 1
+    return sent
+
+
+def main(arguments: list[str]) -> int:
+    """Fuzz the application in the sandbox; return the exit status."""
+    seconds = float(arguments[0]) if arguments else SECONDS
+    seed = int(arguments[1]) if len(arguments) > 1 else random.SystemRandom().randrange(10**6) * 1000
+    app = create_app(Config(sandbox=True), Sandbox(clock=lambda: NOW, sleep=lambda _: None))
+    started = time.monotonic()
+    try:
+        sent = run(app, seconds, seed)
+    except Failed as failed:
+        sys.excepthook(type(failed), failed, failed.__traceback__)
+        seed = int(str(failed).split(",")[0].split()[1])
+        sys.stdout.write(f"fuzz: 1 failure, {failed}; repeat it with: python -m tests.live.fuzz 1 {seed}\n")
+        return 1
+    sys.stdout.write(f"fuzz: {sent} requests, 0 failures (seed {seed}, {time.monotonic() - started:.0f} s)\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,293 @@
+"""The service on a real gunicorn with the shipped configuration, over real HTTP."""
+
+import json
+import os
+import resource
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import requests
+
+from scenext_service.config import Config
+from tests.interop.hosting.conversation import OK, converse
+from tests.interop.hosting.pages import Pages
+from tests.support.messages import KEY, META
+from tests.support.names import TOOLS
+from tests.support.pages import ROOT
+from tests.support.server import Server, running
+
+SHARED_KEY = "sentinel-shared-key-81b2c3"
+TOKEN = "sentinel-access-token-77d0"
+MODERN = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call"}
+LEGACY_PING = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}).encode()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run one server for the module, with every secret that there can be."""
+    home = tmp_path_factory.mktemp("home")
+    home.chmod(0o500)
+    environ = {"SCENEXT_API_KEY": SHARED_KEY, "SCENEXT_ACCESS_TOKEN": TOKEN, "HOME": str(home)}
+    with running(tmp_path_factory.mktemp("gunicorn"), environ) as started:
+        yield started
+    assert list(home.iterdir()) == []
+
+
+def call(session: requests.Session, server: Server, tool: str, arguments: dict[str, Any], key: str = KEY) -> Any:
+    """Call a tool as a modern client does; return the result."""
+    params = {"name": tool, "arguments": arguments, "_meta": META}
+    headers = {**MODERN, "Mcp-Name": tool, "Authorization": f"Bearer {key}"}
+    body: Any = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    response = session.post(f"{server.url}/mcp", json=body, headers=headers, timeout=30)
+    assert response.status_code == 200, response.text
+    return response.json()["result"]
+
+
+def exchange(server: Server, raw: bytes) -> tuple[bytes, bytes]:
+    """Send raw bytes, and return the head and the body of what comes back until the server closes."""
+    with server.connect() as connection:
+        connection.sendall(raw)
+        received = b""
+        while data := connection.recv(65536):
+            received += data
+    head, _, body = received.partition(b"\r\n\r\n")
+    return head, body
+
+
+def post(body: bytes, *headers: str) -> bytes:
+    """Return a raw POST of a body that is sent as it is."""
+    lines = ["POST /mcp HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json", "Connection: close", *headers]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+def test_a_kept_connection_serves_both_eras(server: Server) -> None:
+    """Spec: 2026-07-28, basic/versioning, "A dual-era server MAY serve both eras concurrently"."""
+    with requests.Session() as session:
+        message: Any = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+        legacy = session.post(f"{server.url}/mcp/", json=message, timeout=30).json()
+        result = call(session, server, "query_video_status", {"task_id": "sandbox-completed"})
+    assert [tool["name"] for tool in legacy["result"]["tools"]] == [*TOOLS]
+    assert (result["structuredContent"]["status"], result["resultType"]) == ("COMPLETED", "complete")
+
+
+def test_every_worker_tells_the_same_of_a_job(server: Server) -> None:
+    """Ours: the sandbox keeps nothing, so it does not matter which process answers."""
+    with requests.Session() as session:
+        task_id = call(session, server, "gen_video", {"question": "1 + 1?"})["structuredContent"]["task_id"]
+    states = set()
+    for _ in range(10):
+        with requests.Session() as session:  # a new connection may reach the other worker
+            data = call(session, server, "query_video_status", {"task_id": task_id})["structuredContent"]
+            states.add((data["task_id"], data["status"]))
+    assert states == {(task_id, "IN_PROGRESS")}
+
+
+def test_a_chunked_body_is_read(server: Server) -> None:
+    """Spec: RFC 9112, section 7.1."""
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (LEGACY_PING[:7], LEGACY_PING[7:])) + b"0\r\n\r\n"
+    head, body = exchange(server, post(chunks, "Transfer-Encoding: chunked"))
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert json.loads(body) == {"jsonrpc": "2.0", "id": 1, "result": {}}
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "code"),
+    [
+        pytest.param(post(b"xyz\r\n", "Transfer-Encoding: chunked"), 400, -32700, id="bad chunk size"),
+        pytest.param(post(b"", f"Content-Length: {9 * 1024 * 1024}"), 413, -32600, id="too large by its length"),
+        pytest.param(post(b"{", "Content-Length: 1"), 400, -32700, id="not JSON"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused_in_json(server: Server, raw: bytes, status: int, code: int) -> None:
+    """Ours: never a 5xx, never HTML."""
+    head, body = exchange(server, raw)
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"Content-Type: application/json" in head
+    answer = json.loads(body)
+    assert (answer["id"], answer["error"]["code"]) == (None, code)
+
+
+def test_a_body_of_nearly_the_limit_reaches_the_tool(server: Server) -> None:
+    """Ours: images travel in gen_video as Base64."""
+    with requests.Session() as session:
+        result = call(session, server, "gen_video", {"question_images": ["A" * (Config().max_body - 10_000)]})
+    assert result["isError"] is False
+
+
+def test_health_is_answered_and_says_that_the_sandbox_is_on(server: Server) -> None:
+    """Ours: README, "Configure"."""
+    assert requests.get(f"{server.url}/healthz", timeout=30).json()["sandbox"] is True
+
+
+def test_no_secret_is_in_what_the_server_printed(server: Server) -> None:
+    """Ours: README, "Whose key is used"."""
+    with requests.Session() as session:
+        for key in (KEY, TOKEN, SHARED_KEY):
+            call(session, server, "query_video_status", {"task_id": "sandbox-not-found"}, key)
+        session.get(f"{server.url}/mcp?api_key={KEY}", headers={"Referer": f"http://x/?{KEY}"}, timeout=30)
+        session.get(f"{server.url}/mcp", headers={"Authorization": f"Basic {KEY}"}, auth=None, timeout=30)
+    exchange(server, post(LEGACY_PING, f"X-API-Key: {KEY}\x01", f"Content-Length: {len(LEGACY_PING)}"))
+    printed = server.output()
+    assert " info request http_method=POST path=/mcp status=200 " in printed
+    assert "failure=NotFound" in printed
+    assert [secret for secret in (KEY, TOKEN, SHARED_KEY) if secret in printed] == []
+
+
+def test_an_orderly_end_does_not_wait_for_idle_connections(tmp_path: Path) -> None:
+    """Ours: platforms kill 30 s after SIGTERM."""
+    with running(tmp_path) as server, requests.Session() as session:
+        session.get(f"{server.url}/healthz", timeout=30)
+        status, seconds = server.stop()
+    assert status == 0
+    assert seconds < 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        pytest.param("-k gthread", "gthread", id="gthread"),
+        pytest.param("-k sync", "gthread", id="sync, which threads make gthread"),
+        pytest.param("-k sync --threads 1", "sync", id="sync"),
+        pytest.param("--config {directory}/gunicorn.gevent.py", "gevent", id="gevent, as docs/deploy has it"),
+    ],
+)
+def test_another_worker_class_serves_both_eras_and_ends_in_order(arguments: str, name: str, tmp_path: Path) -> None:
+    """Ours: what our worker adds, no answer needs; the conversation is the one that every host carries."""
+    (tmp_path / "gunicorn.gevent.py").write_text(Pages().file("server.md", "gunicorn.gevent.py"), encoding="utf-8")
+    with running(tmp_path, arguments=arguments.format(directory=tmp_path)) as server:
+        outcomes = converse(server.port)
+        status, seconds = server.stop()
+        printed = server.output()
+    assert f"Using worker: {name}\n" in printed
+    assert set(outcomes.values()) == {OK}, outcomes
+    assert (status, "Traceback" in printed) == (0, False)
+    assert seconds < 10
+    assert printed.count("Worker exiting") == 2
+
+
+def test_a_bad_configuration_ends_the_start_with_one_line_of_ours(tmp_path: Path) -> None:
+    """Ours: README, "Configure"."""
+    env = {**os.environ, "SCENEXT_TIMEOUT": "soon", "SCENEXT_SANDBOX": "1"}
+    command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", "127.0.0.1:0"]
+    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, timeout=60, check=False)
+    assert ended.returncode != 0
+    lines = ended.stderr.decode().splitlines()
+    said = (
+        "scenext_service cannot start: SCENEXT_TIMEOUT must be a number of seconds above 0 and at most 24; it is 'soon'"
+    )
+    assert [line for line in lines if "SCENEXT" in line] == [said]
+    assert "Traceback" not in ended.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        pytest.param({}, {"bind": "127.0.0.1:8000", "workers": 2}, id="somebody's own machine"),
+        pytest.param({"PORT": "5000"}, {"bind": "[::]:5000", "workers": 2}, id="a platform"),
+        pytest.param({"PORT": "5000", "WEB_CONCURRENCY": "4"}, {"bind": "[::]:5000", "workers": 4}, id="Heroku"),
+        pytest.param({"WEB_CONCURRENCY": ""}, {"bind": "127.0.0.1:8000", "workers": 2}, id="set to nothing"),
+    ],
+)
+def test_the_platform_decides_port_and_workers(
+    environ: dict[str, str], expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours: README, "Configure"; on a host without IPv6 the address is 0.0.0.0."""
+    for name in ("PORT", "WEB_CONCURRENCY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    settings = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+    everywhere = "[::]" if Path("/proc/net/if_inet6").exists() else "0.0.0.0"
+    assert {name: settings[name] for name in expected} == {
+        **expected,
+        "bind": expected["bind"].replace("[::]", everywhere),
+    }
+
+
+@pytest.mark.parametrize(
+    ("worker_class", "preload_app", "refused"),
+    [
+        pytest.param("gthread", True, False, id="threads"),
+        pytest.param("gevent", False, False, id="as docs/deploy has it"),
+        pytest.param("gevent", True, True, id="gevent alone"),
+    ],
+)
+def test_gevent_is_refused_where_no_https_call_would_work(worker_class: str, preload_app: bool, refused: bool) -> None:
+    """Ours: the sandbox and /healthz would work, and no call of Scenext."""
+    cfg = SimpleNamespace(worker_class_str=worker_class, preload_app=preload_app)
+    on_starting = runpy.run_path(str(ROOT / "gunicorn.conf.py"))["on_starting"]
+    with pytest.raises(SystemExit, match="preload_app must be False") if refused else nullcontext():
+        on_starting(SimpleNamespace(cfg=cfg))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "environ", "threads", "raw_env"),
+    [
+        pytest.param(resource.RLIM_INFINITY, {}, 256, ["SCENEXT_UPSTREAM_SLOTS=204"], id="no limit"),
+        pytest.param(95_000, {}, 256, ["SCENEXT_UPSTREAM_SLOTS=204"], id="a limit far away"),
+        pytest.param(256, {"WEB_CONCURRENCY": "2"}, 120, ["SCENEXT_UPSTREAM_SLOTS=96"], id="Heroku Standard-1X"),
+        pytest.param(512, {"WEB_CONCURRENCY": "4"}, 124, ["SCENEXT_UPSTREAM_SLOTS=99"], id="Heroku Standard-2X"),
+        pytest.param(512, {"SCENEXT_UPSTREAM_SLOTS": "7"}, 248, [], id="slots that the operator chose"),
+    ],
+)
+def test_threads_stay_below_what_the_platform_allows_and_slots_below_the_threads(
+    allowed: int, environ: dict[str, str], threads: int, raw_env: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours: threads that are counted on and cannot be had would leave calls of Scenext no thread beside them."""
+    for name in ("WEB_CONCURRENCY", "SCENEXT_UPSTREAM_SLOTS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    limits = {resource.RLIMIT_NPROC: (allowed, allowed), resource.RLIMIT_NOFILE: (20_000, 20_000)}
+    monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
+    settings = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+    assert (settings["threads"], settings["raw_env"]) == (threads, raw_env)
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "threads", "connections"),
+    [
+        pytest.param(1_024, 1_048_576, 256, 4_000, id="a container"),
+        pytest.param(1_024, 4_096, 256, 3_520, id="an older Debian"),
+        pytest.param(4_096, 4_096, 256, 3_520, id="the same, raised already"),
+        pytest.param(1_024, 1_024, 256, 448, id="1024 for good"),
+        pytest.param(256, 256, 64, 96, id="256 for good"),
+        pytest.param(64, 64, 16, 24, id="64 for good"),
+        pytest.param(resource.RLIM_INFINITY, resource.RLIM_INFINITY, 256, 4_000, id="no limit"),
+        pytest.param(256, resource.RLIM_INFINITY, 64, 96, id="macOS"),
+    ],
+)
+def test_threads_and_connections_stay_below_the_descriptors(
+    soft: int, hard: int, threads: int, connections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours: a thread may need three, an idle connection one; gunicorn keeps none where there are no more than threads.
+
+    macOS says that there is no hard limit, and refuses to make that the soft one.
+    """
+
+    def setrlimit(of: int, limits: tuple[int, int]) -> None:
+        if limits[0] == resource.RLIM_INFINITY:
+            raise ValueError("current limit exceeds maximum limit")
+        found[of] = limits
+
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    found = {resource.RLIMIT_NPROC: unlimited, resource.RLIMIT_NOFILE: (soft, hard)}
+    monkeypatch.setattr(resource, "getrlimit", found.__getitem__)
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    monkeypatch.delenv("SCENEXT_UPSTREAM_SLOTS", raising=False)
+    settings = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+    assert (settings["threads"], settings["worker_connections"]) == (threads, connections)
+    assert settings["raw_env"] == [f"SCENEXT_UPSTREAM_SLOTS={threads * 4 // 5}"]
+    assert found[resource.RLIMIT_NOFILE] == ((soft, hard) if hard == resource.RLIM_INFINITY else (hard, hard))
+
+
+def test_the_procfile_starts_what_these_tests_start() -> None:
+    """Ours: Heroku's web process."""
+    assert (ROOT / "Procfile").read_text(encoding="utf-8") == "web: gunicorn wsgi:app\n"

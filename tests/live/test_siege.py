@@ -1,0 +1,116 @@
+"""More slow, silent and deaf clients than there are threads, against real gunicorn with the shipped configuration."""
+
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import orjson
+import pytest
+
+from scenext_service.serving import accepting, connections
+from tests.support.messages import KEY
+from tests.support.server import Server, running, wait_until
+from tests.support.upstream import JOB, Upstream, answer
+
+pytestmark = pytest.mark.load
+
+SLACK = 12.0  # seconds beyond a limit, generous for a machine that has other work
+PROMPT = 3.0  # seconds
+
+LIST = b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}'
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+CALL = {"name": "query_video_status", "arguments": {"task_id": "12345"}}
+QUERY = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": CALL})
+BLOB = "x" * 400_000  # twice in an answer, as text and as an object
+
+
+def post(body: bytes, *headers: str) -> bytes:
+    lines = ["POST /mcp HTTP/1.1", "Host: localhost", "Content-Type: application/json", f"X-API-Key: {KEY}", *headers]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+@pytest.fixture
+def scenext() -> Iterator[Upstream]:
+    with Upstream() as started:
+        data = {"status": "success", "data": {**JOB, "blob": BLOB}}
+        started.answers["big"] = answer(200, orjson.dumps(data))
+        yield started
+
+
+def ask(server: Server, raw: bytes) -> float:
+    """Return the seconds until a request on a connection of its own is answered."""
+    started = time.monotonic()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=connections.REQUEST + 2 * SLACK) as connection:
+        connection.sendall(raw)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    return time.monotonic() - started
+
+
+def silent(connection: socket.socket) -> None:
+    """Say nothing."""
+
+
+def slowly(connection: socket.socket) -> None:
+    """Send no more than the beginning of a request."""
+    connection.sendall(HEALTH[:40])
+
+
+def deaf(connection: socket.socket) -> None:
+    """Ask for a big answer, and do not read it."""
+    connection.sendall(post(QUERY))
+
+
+def until_ended(attackers: list[socket.socket]) -> None:
+    """Read nothing that could help a connection along, until the server has ended each."""
+    for connection in attackers:
+        with suppress(OSError):
+            connection.settimeout(connections.REQUEST + 2 * SLACK)
+            while connection.recv(65536):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("attack", "count", "limit"),
+    [
+        pytest.param(silent, 540, 0.0, id="540 silent"),
+        pytest.param(slowly, 520, connections.REQUEST, id="520 slow"),
+        pytest.param(deaf, 528, connections.WRITE, id="528 deaf"),
+    ],
+)
+def test_a_crowd_of_bad_clients_stops_the_service_only_so_long(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    scenext: Upstream,
+    attack: Callable[[socket.socket], None],
+    count: int,
+    limit: float,
+) -> None:
+    """Ours: gunicorn waits for slow and deaf clients as long as they like, and has silent ones take turns of 5 s."""
+    environ = {"SCENEXT_SANDBOX": "", "SCENEXT_API_BASE_URL": f"{scenext.url}/big", "no_proxy": "*", "NO_PROXY": "*"}
+    with running(tmp_path, environ) as server, ExitStack() as opened, ThreadPoolExecutor(4) as probes:
+        attackers = []
+        began = time.monotonic()
+        for _ in range(count):
+            connection = opened.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)  # makes the server's buffer small too
+            connection.connect(("127.0.0.1", server.port))
+            attack(connection)
+            attackers.append(connection)
+            if attack is deaf and len(attackers) <= 400:  # few enough at a time for the slots
+                wait_until(lambda: len(scenext.requests) > len(attackers) - 50)
+        took = [probes.submit(ask, server, raw) for raw in (HEALTH, post(LIST, "Connection: close")) * 2]
+        longest = max(probe.result() for probe in took)
+        if attack is silent:
+            until_ended(attackers)
+            assert time.monotonic() - began < accepting.SILENT + SLACK
+        assert max(ask(server, HEALTH) for _ in range(8)) < PROMPT
+        printed = server.output()
+    with capsys.disabled():
+        sys.stdout.write(f"\n{count} that are {attack.__name__}: {longest:.1f} s without an answer\n")
+    assert longest < limit + (SLACK if limit else PROMPT)
+    assert "Traceback" not in printed

@@ -1,0 +1,118 @@
+"""Protocol versions, and which era a request belongs to."""
+
+from typing import Any
+
+import pytest
+
+from scenext_service.mcp import Caller, legacy, modern
+from scenext_service.mcp.dispatch import SUPPORTED_VERSIONS
+from scenext_service.mcp.eras import unsupported_version
+from scenext_service.mcp.jsonrpc import Request
+from tests.support import names
+from tests.support.messages import CLIENT_CAPABILITIES, META, PROTOCOL_VERSION, Mcp, failure, outcome, version
+
+MODERN_HEADER = Caller(protocol_version="2026-07-28")
+MIRRORED = Caller(method="tools/list", name="query_video_status")
+
+
+def test_every_published_revision_is_supported_newest_first() -> None:
+    """Spec: 2026-07-28, basic/versioning "Terminology", and the revisions that the specification has published."""
+    assert modern.VERSIONS == names.MODERN
+    assert legacy.VERSIONS == names.LEGACY
+    assert SUPPORTED_VERSIONS == names.SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("params", "headers", "era"),
+    [
+        pytest.param({"_meta": META}, Caller(), "modern", id="metadata, no header"),
+        pytest.param({"_meta": META}, MODERN_HEADER, "modern", id="metadata and header"),
+        pytest.param({"_meta": META}, Caller("2025-11-25"), "modern", id="metadata beats a legacy header"),
+        pytest.param({"_meta": {PROTOCOL_VERSION: "v999"}}, Caller(), "modern", id="metadata of an unknown version"),
+        pytest.param({"_meta": {PROTOCOL_VERSION: "2025-11-25"}}, Caller(), "modern", id="of a legacy version"),
+        pytest.param({"_meta": {PROTOCOL_VERSION: None}}, Caller(), "modern", id="metadata whose version is null"),
+        pytest.param(None, MODERN_HEADER, "modern", id="modern header, no params"),
+        pytest.param({}, MODERN_HEADER, "modern", id="modern header, no metadata"),
+        pytest.param([META], MODERN_HEADER, "modern", id="modern header, params an array"),
+        pytest.param({"_meta": {"progressToken": 1}}, MODERN_HEADER, "modern", id="modern header, other metadata"),
+        pytest.param(None, Caller(), "legacy", id="nothing"),
+        pytest.param({}, Caller("2025-11-25"), "legacy", id="legacy header"),
+        pytest.param({"_meta": {"progressToken": 1}}, Caller(), "legacy", id="other metadata"),
+        pytest.param({"_meta": {CLIENT_CAPABILITIES: {}}}, Caller(), "legacy", id="metadata without its version"),
+        pytest.param({"_meta": [PROTOCOL_VERSION]}, Caller(), "legacy", id="metadata an array"),
+        pytest.param({"_meta": None}, Caller(), "legacy", id="metadata null"),
+        pytest.param([PROTOCOL_VERSION], Caller(), "legacy", id="params an array"),
+        pytest.param({PROTOCOL_VERSION: "2026-07-28"}, Caller(), "legacy", id="version outside of the metadata"),
+        pytest.param({}, MIRRORED, "legacy", id="Mcp-Method and Mcp-Name alone"),
+    ],
+)
+def test_the_body_tells_the_era_first_and_the_version_header_second(params: Any, headers: Caller, era: str) -> None:
+    """Spec: 2026-07-28, basic/versioning "Backward Compatibility": modern is what carries modern metadata.
+
+    Ours: a header that names a modern revision is a modern request too, a malformed one.
+    """
+    assert era_of("tools/list", params, headers) == era
+
+
+@pytest.mark.parametrize(
+    ("version", "era"),
+    [
+        pytest.param("2026-07-28", "modern", id="the modern revision"),
+        pytest.param("2026-07-29", "legacy", id="a day later"),
+        pytest.param("2027-01-01", "legacy", id="sorts after every revision"),
+        pytest.param("v999", "legacy", id="sorts after every digit"),
+        pytest.param("2026-01-01", "legacy", id="sorts between two revisions"),
+        pytest.param("2026-07-28, 2026-07-28", "legacy", id="two headers joined"),
+        pytest.param("2026-7-28", "legacy", id="the same date in another form"),
+        pytest.param("", "legacy", id="empty"),
+    ],
+)
+def test_versions_are_looked_up_and_never_compared_as_strings(version: str, era: str) -> None:
+    """Ours: what an unknown version means is not known, wherever it sorts; it is refused as unsupported."""
+    assert era_of("tools/list", None, Caller(version)) == era
+
+
+@pytest.mark.parametrize("header", [None, *names.SUPPORTED, "v999"])
+def test_initialize_without_modern_metadata_is_legacy_whatever_its_header_says(mcp: Mcp, header: str | None) -> None:
+    """Spec: 2026-07-28, basic/versioning "Backward Compatibility": initialize selects legacy semantics."""
+    assert era_of("initialize", {"protocolVersion": "2025-11-25"}, Caller(header)) == "legacy"
+    response = mcp.legacy("initialize", {"protocolVersion": "2025-06-18"}, version(header))
+    assert response.status_code == 200
+    assert response.get_json()["result"]["protocolVersion"] == "2025-06-18"
+
+
+def test_initialize_with_modern_metadata_is_modern_and_not_found(mcp: Mcp) -> None:
+    """Spec: 2026-07-28, basic/versioning "Backward Compatibility": modern metadata decides; initialize is removed."""
+    assert era_of("initialize", {"_meta": META}, MODERN_HEADER) == "modern"
+    response = mcp.modern("initialize", {"protocolVersion": "2025-11-25"})
+    assert outcome(response) == (404, failure(-32601, "Method not found: initialize"))
+
+
+def test_mirroring_headers_on_a_legacy_handshake_change_nothing(mcp: Mcp) -> None:
+    """Ours: mcp-remote sends Mcp-Method and Mcp-Name with its legacy initialize."""
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "a", "version": "1"}}
+    plain = mcp.legacy("initialize", params)
+    mirrored = mcp.legacy("initialize", params, {"Mcp-Method": "initialize", "Mcp-Name": "anything"})
+    assert plain.status_code == mirrored.status_code == 200
+    assert plain.get_json()["result"]["protocolVersion"] == "2025-11-25"
+    assert mirrored.data == plain.data
+
+
+def test_both_eras_are_served_side_by_side_on_one_endpoint(mcp: Mcp) -> None:
+    """Spec: 2026-07-28, basic/versioning "Backward Compatibility": both eras concurrently on the same endpoint."""
+    first, modern, second = mcp.legacy("tools/list"), mcp.modern("tools/list"), mcp.legacy("tools/list")
+    assert first.data == second.data
+    assert set(first.get_json()["result"]) == {"tools"}
+    assert set(modern.get_json()["result"]) == {"tools", "resultType", "ttlMs", "cacheScope", "_meta"}
+
+
+def test_an_unsupported_version_is_told_with_what_is_supported_and_what_was_asked() -> None:
+    """Spec: 2026-07-28, basic/versioning "Protocol Version Negotiation"."""
+    refused = unsupported_version("1900-01-01", SUPPORTED_VERSIONS)
+    assert (refused.code, refused.message) == (-32022, "Unsupported protocol version")
+    assert refused.data == {"supported": names.SUPPORTED, "requested": "1900-01-01"}
+
+
+def era_of(method: str, params: Any, caller: Caller) -> str:
+    """Return whose a request is; the legacy era takes what no other owns."""
+    return "modern" if modern.owns(Request(1, method, params), caller) else "legacy"

@@ -1,0 +1,290 @@
+"""Revision 2026-07-28 over HTTP: the metadata, the headers that mirror it, and the stamp on results.
+
+What both eras have is in test_methods."""
+
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from scenext_service.tools import INSTRUCTIONS
+from scenext_service.tools.gen_video import NO_QUESTION
+from scenext_service.version import VERSION
+from tests.support.messages import CLIENT_CAPABILITIES, META, PROTOCOL_VERSION, Mcp, failure, outcome, unsupported
+from tests.support.names import SUPPORTED, TOOLS
+
+CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
+SERVER_INFO = "io.modelcontextprotocol/serverInfo"
+STAMP = {
+    "resultType": "complete",
+    "_meta": {SERVER_INFO: {"name": "scenext_service", "title": "Scenext", "version": VERSION}},
+}
+KNOWN_TOOLS = f"Known tools: {', '.join(TOOLS)}"
+MIRRORED = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"}
+NAMED = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call"}
+
+
+def send(mcp: Mcp, method: str, params: Any, headers: dict[str, str], id: str | int = 1) -> TestResponse:
+    """Post a request exactly as given."""
+    return mcp.post({"jsonrpc": "2.0", "id": id, "method": method, "params": params}, headers)
+
+
+def missing(header: str) -> dict[str, Any]:
+    return failure(-32020, f"Header mismatch: the header {header} is missing or malformed")
+
+
+def mismatch(header: str, value: str, body: str) -> dict[str, Any]:
+    return failure(-32020, f"Header mismatch: {header} header value '{value}' does not match body value '{body}'")
+
+
+def meta(**changed: Any) -> dict[str, Any]:
+    """Return complete metadata with entries changed, or with None left out: version, capabilities, info."""
+    keys = {"version": PROTOCOL_VERSION, "capabilities": CLIENT_CAPABILITIES, "info": CLIENT_INFO}
+    merged = {**META, **{keys[short]: value for short, value in changed.items()}}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+NO_META = 'Invalid params: "_meta" with the per-request metadata is missing'
+NO_VERSION = f'Invalid params: _meta["{PROTOCOL_VERSION}"] must be a string'
+NO_CAPABILITIES = f'Invalid params: _meta["{CLIENT_CAPABILITIES}"] must be an object'
+NO_INFO = f'Invalid params: _meta["{CLIENT_INFO}"] must be an object'
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        pytest.param(None, NO_META, id="no params"),
+        pytest.param({}, NO_META, id="no metadata"),
+        pytest.param({"_meta": None}, NO_META, id="metadata null"),
+        pytest.param({"_meta": [META]}, NO_META, id="metadata an array"),
+        pytest.param([META], 'Invalid params: "params" must be an object', id="params an array"),
+        pytest.param({"_meta": {}}, NO_VERSION, id="metadata empty"),
+        pytest.param({"_meta": meta(version=None)}, NO_VERSION, id="no version"),
+        pytest.param({"_meta": {**META, PROTOCOL_VERSION: None}}, NO_VERSION, id="version null"),
+        pytest.param({"_meta": meta(version=20260728)}, NO_VERSION, id="version a number"),
+        pytest.param({"_meta": meta(capabilities=None)}, NO_CAPABILITIES, id="no capabilities"),
+        pytest.param({"_meta": meta(capabilities=[])}, NO_CAPABILITIES, id="capabilities an array"),
+        pytest.param({"_meta": {**META, CLIENT_CAPABILITIES: None}}, NO_CAPABILITIES, id="capabilities null"),
+        pytest.param({"_meta": meta(info="me")}, NO_INFO, id="client info a string"),
+    ],
+)
+def test_incomplete_metadata_is_invalid_params_with_status_400(mcp: Mcp, params: Any, message: str) -> None:
+    """Spec: 2026-07-28, basic/index "_meta": a request missing any required field is malformed."""
+    assert outcome(send(mcp, "tools/list", params, MIRRORED, id=0)) == (400, failure(-32602, message, 0))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param(meta(), id="without client info"),
+        pytest.param(meta(info={"name": "a", "version": "1"}), id="with client info"),
+        pytest.param(meta(capabilities={"roots": {}, "extensions": {}}), id="with capabilities"),
+        pytest.param({**META, "progressToken": 1, "com.example/x": None}, id="with other keys"),
+    ],
+)
+def test_complete_metadata_is_served(mcp: Mcp, given: dict[str, Any]) -> None:
+    """Spec: 2026-07-28, basic/index "_meta": clientInfo may be absent, other keys are no concern of ours."""
+    response = send(mcp, "tools/list", {"_meta": given}, MIRRORED, id="")
+    assert (response.status_code, response.get_json()["id"]) == (200, "")
+    assert [tool["name"] for tool in response.get_json()["result"]["tools"]] == [*TOOLS]
+
+
+def test_the_checks_come_one_after_the_other(mcp: Mcp) -> None:
+    """Ours: a request that fails every check is told of one after the other, as each is mended."""
+    params = {"_meta": {PROTOCOL_VERSION: "v999"}, "name": "a"}
+    headers = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list", "Mcp-Name": "b"}
+
+    def answer() -> tuple[int, Any]:
+        return outcome(send(mcp, "prompts/get", params, headers))
+
+    assert answer() == (400, failure(-32602, NO_CAPABILITIES))
+    params["_meta"] = meta(version="v999")
+    assert answer() == (400, mismatch("MCP-Protocol-Version", "2026-07-28", "v999"))
+    headers["MCP-Protocol-Version"] = "v999"
+    assert answer() == (400, unsupported("v999"))
+    headers["MCP-Protocol-Version"], params["_meta"] = "2026-07-28", META
+    assert answer() == (400, mismatch("Mcp-Method", "tools/list", "prompts/get"))
+    headers["Mcp-Method"] = "prompts/get"
+    assert answer() == (400, mismatch("Mcp-Name", "b", "a"))
+    headers["Mcp-Name"] = "a"
+    assert answer() == (404, failure(-32601, "Method not found: prompts/get"))
+
+
+@pytest.mark.parametrize("version", ["v999", "2026-07-29", "2025-11-25", "2024-11-05", ""])
+def test_an_unsupported_version_is_told_with_what_is_supported(mcp: Mcp, version: str) -> None:
+    """Spec: 2026-07-28, basic/versioning "Protocol Version Negotiation": 400 with data.supported and data.requested."""
+    headers = {"MCP-Protocol-Version": version, "Mcp-Method": "none"}
+    assert outcome(send(mcp, "tools/list", {"_meta": meta(version=version)}, headers)) == (400, unsupported(version))
+
+
+@pytest.mark.parametrize(
+    ("headers", "answer"),
+    [
+        pytest.param({"Mcp-Method": "tools/list"}, missing("MCP-Protocol-Version"), id="no version"),
+        pytest.param({"MCP-Protocol-Version": "2026-07-28"}, missing("Mcp-Method"), id="no method"),
+        pytest.param(
+            {**MIRRORED, "MCP-Protocol-Version": "2025-11-25"},
+            mismatch("MCP-Protocol-Version", "2025-11-25", "2026-07-28"),
+            id="another supported version",
+        ),
+        pytest.param(
+            {**MIRRORED, "MCP-Protocol-Version": "2026-07-28,2026-07-28"},
+            mismatch("MCP-Protocol-Version", "2026-07-28,2026-07-28", "2026-07-28"),
+            id="two versions, joined",
+        ),
+        pytest.param(
+            {**MIRRORED, "Mcp-Method": "tools/list,tools/list"},
+            mismatch("Mcp-Method", "tools/list,tools/list", "tools/list"),
+            id="two methods, joined",
+        ),
+        pytest.param(
+            {**MIRRORED, "Mcp-Method": "Tools/List"}, mismatch("Mcp-Method", "Tools/List", "tools/list"), id="case"
+        ),
+        pytest.param({**MIRRORED, "Mcp-Method": ""}, mismatch("Mcp-Method", "", "tools/list"), id="empty method"),
+        pytest.param(
+            {**MIRRORED, "Mcp-Method": "=?base64?dG9vbHMvbGlzdA==?="},
+            mismatch("Mcp-Method", "=?base64?dG9vbHMvbGlzdA==?=", "tools/list"),
+            id="method in the form that only names have",
+        ),
+        pytest.param(
+            {**MIRRORED, "Mcp-Method": "m" * 300},
+            mismatch("Mcp-Method", "m" * 100, "tools/list"),
+            id="long method, cut",
+        ),
+    ],
+)
+def test_a_version_or_method_header_that_disagrees_is_a_mismatch(
+    mcp: Mcp, headers: dict[str, str], answer: dict[str, Any]
+) -> None:
+    """Spec: 2026-07-28, streamable-http "Server Validation", "Case Sensitivity"."""
+    assert outcome(send(mcp, "tools/list", {"_meta": META}, headers)) == (400, answer)
+
+
+@pytest.mark.parametrize("name", ["mcp-method", "MCP-METHOD", "Mcp-Method"])
+def test_header_names_are_read_in_any_case(mcp: Mcp, name: str) -> None:
+    """Spec: 2026-07-28, streamable-http "Case Sensitivity"."""
+    headers = {name: "tools/list", "mcp-protocol-version": "2026-07-28"}
+    assert send(mcp, "tools/list", {"_meta": META}, headers).status_code == 200
+
+
+@pytest.mark.parametrize("pad", [" {}", "{} ", "\t{} \t"], ids=["before", "after", "both"])
+@pytest.mark.parametrize("header", ["MCP-Protocol-Version", "Mcp-Method", "Mcp-Name"])
+def test_whitespace_around_a_header_value_is_no_part_of_it(mcp: Mcp, header: str, pad: str) -> None:
+    """Spec: RFC 9110, section 5.5. Some WSGI servers leave it in."""
+    headers = {**NAMED, "Mcp-Name": "gen_video"}
+    response = send(
+        mcp, "tools/call", {"_meta": META, "name": "gen_video"}, {**headers, header: pad.format(headers[header])}
+    )
+    content = [{"type": "text", "text": NO_QUESTION}]
+    assert outcome(response) == (
+        200,
+        {"jsonrpc": "2.0", "id": 1, "result": {"content": content, "isError": True, **STAMP}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        pytest.param("none", "none", id="plain"),
+        pytest.param("us-west1", "=?base64?dXMtd2VzdDE=?=", id="plain, encoded without need"),
+        pytest.param("Hello, 世界", "=?base64?SGVsbG8sIOS4lueVjA==?=", id="not ASCII"),
+        pytest.param(" padded ", "=?base64?IHBhZGRlZCA=?=", id="padded"),
+        pytest.param("line1\nline2", "=?base64?bGluZTEKbGluZTI=?=", id="newline"),
+        pytest.param("=?base64?literal?=", "=?base64?PT9iYXNlNjQ/bGl0ZXJhbD89?=", id="looks encoded"),
+        pytest.param("=?base64?x", "=?base64?x", id="only begins as encoded"),
+        pytest.param("=?BASE64?YQ==?=", "=?BASE64?YQ==?=", id="marker in another case is plain"),
+        pytest.param("", "", id="empty"),
+        pytest.param("", "=?base64??=", id="empty, encoded"),
+    ],
+)
+def test_a_name_agrees_with_its_header_once_that_is_decoded(mcp: Mcp, name: str, header: str) -> None:
+    """Spec: 2026-07-28, streamable-http "Value Encoding", with its examples. That no tool has the name comes after."""
+    response = send(mcp, "tools/call", {"_meta": META, "name": name}, {**NAMED, "Mcp-Name": header})
+    assert outcome(response) == (400, failure(-32602, f"Unknown tool: {name}. {KNOWN_TOOLS}"))
+
+
+def test_an_encoded_name_of_a_tool_is_served(mcp: Mcp) -> None:
+    """Spec: 2026-07-28, streamable-http "Value Encoding"."""
+    headers = {**NAMED, "mcp-name": "=?base64?Z2VuX3ZpZGVv?="}
+    status, answer = outcome(send(mcp, "tools/call", {"_meta": META, "name": "gen_video"}, headers))
+    assert (status, answer["result"]["content"]) == (200, [{"type": "text", "text": NO_QUESTION}])
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        pytest.param("a", "=?base64?YQ?=", id="padding left out"),
+        pytest.param("a", "=?base64?YR==?=", id="stray bits"),
+        pytest.param("a", "=?base64?YQ===?=", id="too much padding"),
+        pytest.param("a", "=?base64?Y Q==?=", id="blank inside"),
+        pytest.param("a", "=?base64? YQ== ?=", id="blanks around"),
+        pytest.param("a>?", "=?base64?YT4_?=", id="URL alphabet"),
+        pytest.param("\ufffd", "=?base64?/w==?=", id="not UTF-8"),
+        pytest.param("a", "=?base64?é?=", id="not ASCII inside"),
+        pytest.param("=?base64?literal?=", "=?base64?literal?=", id="a literal that had to be encoded"),
+        pytest.param("é", "é", id="not ASCII, unencoded"),
+    ],
+)
+def test_a_malformed_name_header_is_a_mismatch(mcp: Mcp, name: str, header: str) -> None:
+    """Spec: 2026-07-28, streamable-http "Server Validation": malformed, or with invalid characters."""
+    response = send(mcp, "tools/call", {"_meta": META, "name": name}, {**NAMED, "Mcp-Name": header})
+    assert outcome(response) == (400, missing("Mcp-Name"))
+
+
+@pytest.mark.parametrize(
+    ("headers", "answer"),
+    [
+        pytest.param(NAMED, missing("Mcp-Name"), id="missing"),
+        pytest.param({**NAMED, "Mcp-Name": "Gen_video"}, mismatch("Mcp-Name", "Gen_video", "gen_video"), id="case"),
+        pytest.param(
+            {**NAMED, "Mcp-Name": "gen_video,gen_video"},
+            mismatch("Mcp-Name", "gen_video,gen_video", "gen_video"),
+            id="two headers, joined",
+        ),
+        pytest.param(
+            {**NAMED, "Mcp-Name": "=?base64?cXVlcnlfdmlkZW9fc3RhdHVz?="},
+            mismatch("Mcp-Name", "query_video_status", "gen_video"),
+            id="another tool, encoded",
+        ),
+    ],
+)
+def test_a_name_header_that_disagrees_is_a_mismatch(mcp: Mcp, headers: dict[str, str], answer: dict[str, Any]) -> None:
+    """Spec: 2026-07-28, streamable-http "Server Validation"."""
+    assert outcome(send(mcp, "tools/call", {"_meta": META, "name": "gen_video"}, headers)) == (400, answer)
+
+
+def test_a_long_name_is_cut_in_a_mismatch(mcp: Mcp) -> None:
+    """Ours: an answer does not grow with what a client made up."""
+    headers = {**NAMED, "Mcp-Name": "gen_video"}
+    answer = mismatch("Mcp-Name", "gen_video", "n" * 100)
+    assert outcome(send(mcp, "tools/call", {"_meta": META, "name": "n" * 5_000}, headers)) == (400, answer)
+
+
+@pytest.mark.parametrize("name", [None, 1, ["gen_video"], {}, True])
+def test_a_name_that_is_no_string_is_invalid_params_whatever_its_header(mcp: Mcp, name: Any) -> None:
+    """Spec: 2026-07-28, schema "CallToolRequestParams". Ours: a name that has no header form is refused as a name."""
+    answer = failure(-32602, 'Invalid params: "name" must be a string, the name of a tool')
+    params = {"_meta": META, "name": name}
+    assert outcome(send(mcp, "tools/call", params, NAMED)) == (400, answer)
+    assert outcome(send(mcp, "tools/call", params, {**NAMED, "Mcp-Name": "gen_video"})) == (400, answer)
+
+
+def test_discovery_tells_versions_capabilities_and_identity(mcp: Mcp) -> None:
+    """Spec: 2026-07-28, server/discover. Ours: legacy versions too; clients fall back only to a version named here."""
+    result = {
+        "supportedVersions": [*SUPPORTED],
+        "capabilities": {"tools": {}},
+        "instructions": INSTRUCTIONS,
+        "ttlMs": 3_600_000,
+        "cacheScope": "public",
+        **STAMP,
+    }
+    assert outcome(mcp.modern("server/discover", id=0)) == (200, {"jsonrpc": "2.0", "id": 0, "result": result})
+
+
+@pytest.mark.parametrize("headers", [{}, MIRRORED, {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "other"}])
+def test_a_notification_is_accepted_without_a_body(mcp: Mcp, headers: dict[str, str]) -> None:
+    """Spec: 2026-07-28, streamable-http "Sending Messages": 202; header requirements are not defined for it."""
+    message = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"_meta": META, "requestId": 1}}
+    response = mcp.post(message, headers)
+    assert (response.status_code, response.data, response.headers.get("Content-Type")) == (202, b"", None)

@@ -1,0 +1,210 @@
+"""CONTRIBUTING.md: its commands are the README's, and what it says of a new tool and a new revision is enough."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import pages
+from tests.support.names import SUPPORTED, TOOLS
+
+TEXT = pages.page("CONTRIBUTING.md")
+BLOCKS = pages.blocks(TEXT)
+
+
+def steps(heading: str) -> list[str]:
+    """Return the numbered lines below a heading."""
+    section = TEXT.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\d\. .+$", section, re.MULTILINE)
+
+
+def test_the_two_commands_are_those_of_the_readme() -> None:
+    """Ours: said once, run by the continuous integration."""
+    commands = [block.text for block in BLOCKS if "The two commands" in block.headings]
+    assert commands == [pages.command("Run"), pages.command("Test")]
+
+
+@pytest.mark.parametrize(("heading", "number"), [("Add a tool", 4), ("Add a protocol revision", 5)])
+def test_each_takes_a_few_steps(heading: str, number: int) -> None:
+    """Ours: more than five are not read."""
+    assert len(steps(heading)) == number
+
+
+def test_the_command_for_one_test_runs_one_test() -> None:
+    """Ours: the first of the two; a name in it goes stale when a test moves."""
+    block = next(block for block in BLOCKS if block.headings[-1] == "The tests")
+    python, *arguments = shlex.split(block.text.splitlines()[0])
+    assert python == ".venv/bin/python"
+    run = subprocess.run(
+        [sys.executable, *arguments], cwd=pages.ROOT, capture_output=True, check=False, text=True, timeout=60
+    )
+    assert (run.returncode, re.findall(r"\d+ passed", run.stdout)) == (0, ["1 passed"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "setting"),
+    [
+        pytest.param(r"A line has at most (\d+) columns", ("pyproject.toml", r"line-length = (\d+)"), id="columns"),
+        pytest.param(r"a module (\d+) lines", ("tests/test_house.py", r"LONGEST_MODULE, \w+ = (\d+)"), id="module"),
+        pytest.param(r"a function (\d+)\.", ("tests/test_house.py", r"LONGEST_FUNCTION = \d+, (\d+)"), id="function"),
+    ],
+)
+def test_the_numbers_of_the_house_rules_are_those_that_are_checked(rule: str, setting: tuple[str, str]) -> None:
+    """Ours: a rule that says another number than its check misleads."""
+    page, pattern = setting
+    assert re.findall(rule, TEXT) == re.findall(pattern, pages.page(page))
+    assert len(re.findall(rule, TEXT)) == 1
+
+
+def test_every_file_that_is_named_is_there() -> None:
+    """Ours: a page about files goes stale when one moves."""
+    named = re.findall(r"`((?:tests|scenext_service|\.ci)/[\w./]*)`", TEXT)
+    assert len(named) > 5
+    assert [name for name in named if not (pages.ROOT / name).exists()] == []
+    modules = re.findall(r"`python -m ([\w.]+)`", TEXT)
+    assert [name for name in modules if not (pages.ROOT / f"{name.replace('.', '/')}.py").is_file()] == []
+
+
+def written(heading: str, language: str) -> list[str]:
+    """Return the blocks of a language below a heading."""
+    return [block.text for block in BLOCKS if block.headings[-1] == heading and block.language == language]
+
+
+def change(diff: str, path: Path) -> None:
+    """Make the change of a diff in the one place of a file where it fits."""
+    lines = diff.splitlines()
+    old, new = ("".join(f"{line[1:]}\n" for line in lines if line[0] == sign) for sign in "-+")
+    replace(path, old, new)
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert source.count(old) == 1, f"{path}: {old}"
+    path.write_text(source.replace(old, new), encoding="utf-8")
+
+
+def add_the_tool(root: Path) -> None:
+    """Take steps 1 and 2 of "Add a tool"."""
+    tools = root / "scenext_service" / "tools"
+    (source,) = written("Add a tool", "python")
+    (tools / "count_words.py").write_text(source, encoding="utf-8")
+    for diff in written("Add a tool", "diff"):
+        change(diff, tools / "__init__.py")
+
+
+def add_the_revision(root: Path) -> None:
+    """Take step 1 of "Add a protocol revision"."""
+    revision, *_ = written("Add a protocol revision", "diff")
+    change(revision, root / "scenext_service" / "mcp" / "modern.py")
+
+
+def add_the_era(root: Path) -> None:
+    """Add the module, and the entry."""
+    mcp = root / "scenext_service" / "mcp"
+    (source,) = written("Add a protocol revision", "python")
+    (mcp / "newest.py").write_text(source, encoding="utf-8")
+    for diff in written("Add a protocol revision", "diff")[1:]:
+        change(diff, mcp / "dispatch.py")
+
+
+ASK = """
+import json, sys
+import scenext_service
+from scenext_service.config import Config
+
+request = json.load(sys.stdin)
+client = scenext_service.create_app(Config(sandbox=True)).test_client()
+answer = client.open(request["path"], method="POST", headers=request["headers"], json=request["body"])
+types = {"Content-Type": answer.headers["Content-Type"]}
+said = {"status": answer.status_code, "headers": types, "body": answer.get_json()}
+print(json.dumps([scenext_service.__file__, said]))
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """Return a folder with a copy of the package in it."""
+    shutil.copytree(pages.ROOT / "scenext_service", tmp_path / "scenext_service")
+    return tmp_path
+
+
+def ask(root: Path, request: Any) -> Any:
+    """Send a request to the package in a folder; return the answer as golden exchanges write it."""
+    done = subprocess.run(
+        [sys.executable, "-c", ASK], cwd=root, input=json.dumps(request), capture_output=True, check=True, text=True
+    )
+    place, said = json.loads(done.stdout.splitlines()[-1])
+    assert Path(place).is_relative_to(root.resolve())
+    return said
+
+
+def post(method: str, headers: dict[str, str], params: Any) -> dict[str, Any]:
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    return {"path": "/mcp", "headers": {"Content-Type": "application/json", **headers}, "body": body}
+
+
+def test_the_tool_of_the_page_is_a_file_and_a_line(package: Path) -> None:
+    """Ours: it is listed, and answers as the golden exchange of the page says."""
+    add_the_tool(package)
+    listed = ask(package, post("tools/list", {}, {}))["body"]["result"]["tools"]
+    assert [tool["name"] for tool in listed] == ["count_words", *TOOLS]
+    (golden,) = map(json.loads, written("Add a tool", "json"))
+    assert golden["why"]
+    assert ask(package, golden["request"]) == golden["response"]
+
+
+def test_the_revision_of_the_page_is_one_entry(package: Path) -> None:
+    """Ours: of a known era; the newest is named first."""
+    add_the_revision(package)
+    version = "2027-01-31"
+    meta = {"io.modelcontextprotocol/protocolVersion": version, "io.modelcontextprotocol/clientCapabilities": {}}
+    headers = {"MCP-Protocol-Version": version, "Mcp-Method": "server/discover"}
+    said = ask(package, post("server/discover", headers, {"_meta": meta}))
+    assert (said["status"], said["body"]["result"]["supportedVersions"]) == (200, [version, *SUPPORTED])
+
+
+def test_the_era_of_the_page_is_a_module_and_one_entry(package: Path) -> None:
+    """Ours: it takes the requests that it owns, and leaves the others alone."""
+    add_the_era(package)
+    new = ask(package, post("tools/list", {"MCP-Protocol-Version": "2027-12-31"}, {}))
+    old = ask(package, post("tools/list", {}, {}))
+    assert (new["status"], new["body"]) == (200, old["body"])
+    unknown = ask(package, post("ping", {"MCP-Protocol-Version": "2027-12-31"}, {}))
+    assert (unknown["status"], unknown["body"]["error"]["code"]) == (400, -32601)
+    assert ask(package, post("ping", {}, {}))["status"] == 200
+
+
+@pytest.mark.copy
+def test_all_steps_of_the_page_leave_every_check_green(tmp_path: Path) -> None:
+    """Ours: a tool, a revision and an era, added as the page says; the whole suite, lint and types, in a copy."""
+    root = tmp_path / "copy"
+    run = partial(subprocess.run, cwd=root, check=True, capture_output=True, text=True)
+    subprocess.run(["git", "clone", "--quiet", str(pages.ROOT), str(root)], check=True)
+    add_the_tool(root)
+    add_the_revision(root)
+    add_the_era(root)
+    names = root / "tests" / "support" / "names.py"
+    replace(names, "TOOLS = (", 'TOOLS = ("count_words", ')
+    replace(names, "MODERN = (", 'MODERN = ("2027-01-31", ')
+    replace(names, "SUPPORTED = (", 'SUPPORTED = ("2027-12-31", ')
+    (golden,) = written("Add a tool", "json")
+    (root / "tests" / "exchanges" / "legacy-count-words.json").write_text(golden, encoding="utf-8")
+    run([sys.executable, "-m", "tests.exchanges.write"])
+    for page, row in {
+        "README.md": "| says how many words | `text` | no |",
+        "README.zh.md": "| 统计词数 | `text` | 否 |",
+    }.items():
+        replace(root / page, "| `query_video_status` |", f"| `count_words` {row}\n| `query_video_status` |")
+    for page in ("protocol.md", "protocol.zh.md"):
+        replace(root / "docs" / page, "MCP 2026-07-28", "MCP 2027-12-31, 2027-01-31, 2026-07-28")
+    run(["git", "add", "--all"])
+    for check in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], ["pytest", "-q", "-x"]):
+        done = run([sys.executable, "-m", *check], check=False)
+        assert done.returncode == 0, f"{check}\n{done.stdout[-3000:]}{done.stderr[-1000:]}"

@@ -1,0 +1,137 @@
+"""`server.json` for the MCP registry, `glama.json` for Glama, and the licence."""
+
+import json
+from typing import Any
+
+import fastjsonschema
+import pytest
+
+from scenext_service.version import VERSION
+from tests.support import pages
+from tests.support.messages import KEY, Mcp
+
+SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
+
+# The rules of that schema for what our file uses. Narrower than it, so that a field with a wrong name is noticed.
+INPUT = {
+    "description": {"type": "string"},
+    "isRequired": {"type": "boolean"},
+    "isSecret": {"type": "boolean"},
+    "value": {"type": "string"},
+}
+RULES = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["$schema", "name", "description", "version", "remotes"],
+    "properties": {
+        "$schema": {"const": SCHEMA},
+        "name": {
+            "type": "string",
+            "minLength": 3,
+            "maxLength": 200,
+            "pattern": r"^[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+$",
+        },
+        "title": {"type": "string", "minLength": 1, "maxLength": 100},
+        "description": {"type": "string", "minLength": 1, "maxLength": 100},
+        "version": {"type": "string", "maxLength": 255, "pattern": r"^\d+\.\d+\.\d+$"},
+        "remotes": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["type", "url", "headers"],
+                "properties": {
+                    "type": {"const": "streamable-http"},
+                    "url": {"type": "string", "pattern": r"^https://[^\s]+$"},
+                    "headers": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "required": ["name"],
+                            "properties": {
+                                **INPUT,
+                                "name": {"type": "string"},
+                                "variables": {
+                                    "type": "object",
+                                    "additionalProperties": {
+                                        "type": "object",
+                                        "additionalProperties": False,
+                                        "properties": INPUT,
+                                    },
+                                },
+                            },
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+valid = fastjsonschema.compile(RULES)
+
+
+def server() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(pages.page("server.json"))
+    return found
+
+
+def test_server_json_is_what_the_registry_accepts() -> None:
+    """Spec: MCP registry, server.json, schema 2025-12-11."""
+    valid(server())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param({"name": "scenext_service"}, id="no namespace"),
+        pytest.param({"description": "x" * 101}, id="a long description"),
+        pytest.param({"version": "^1.0.0"}, id="a range of versions"),
+        pytest.param({"remote": []}, id="a field of another name"),
+        pytest.param({"remotes": [{"type": "http", "url": "https://example.com/mcp", "headers": []}]}, id="transport"),
+    ],
+)
+def test_the_rules_notice_what_the_registry_refuses(wrong: dict[str, Any]) -> None:
+    """Ours: a rule that cannot fail holds nothing."""
+    with pytest.raises(fastjsonschema.JsonSchemaValueException):
+        valid({**server(), **wrong})
+
+
+def test_server_json_is_of_this_version_and_names_the_endpoint() -> None:
+    """Ours: a release that forgets it would be listed as another."""
+    (remote,) = server()["remotes"]
+    assert server()["version"] == VERSION
+    assert remote["url"] == "https://YOUR-APP.example.com/mcp"
+
+
+def test_server_json_asks_for_the_key_as_a_secret(mcp: Mcp) -> None:
+    """Ours: a client hides what is typed there; and the header that comes of it is one that the service takes."""
+    (header,) = server()["remotes"][0]["headers"]
+    (name, variable), *others = header["variables"].items()
+    assert others == []
+    assert [header["isSecret"], header["isRequired"], variable["isSecret"], variable["isRequired"]] == [True] * 4
+    sent = {header["name"]: header["value"].replace(f"{{{name}}}", KEY)}
+    assert sent == {"Authorization": f"Bearer {KEY}"}
+    assert mcp.call("query_video_status", {"task_id": "sandbox-completed"}, sent)["isError"] is False
+
+
+def test_glama_json_names_maintainers() -> None:
+    """Spec: Glama, schema of glama.json: a list of GitHub names."""
+    found = json.loads(pages.page("glama.json"))
+    assert set(found) == {"$schema", "maintainers"}
+    assert found["$schema"] == "https://glama.ai/mcp/schemas/server.json"
+    assert found["maintainers"]
+    assert all(isinstance(name, str) and name for name in found["maintainers"])
+
+
+def test_the_changelog_has_this_version() -> None:
+    """Ours: and the newest first."""
+    assert pages.headings(pages.page("CHANGELOG.md"))[:2] == [(1, "Changelog"), (2, VERSION)]
+
+
+def test_the_licence_is_the_one_that_is_said() -> None:
+    """Ours: in the package's metadata and in both READMEs."""
+    assert pages.page("LICENSE").startswith("MIT License\n")
+    assert "\nlicense = MIT\n" in pages.page("setup.cfg")
+    assert all("[MIT](LICENSE)" in pages.page(name) for name in ("README.md", "README.zh.md"))

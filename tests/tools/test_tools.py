@@ -1,0 +1,486 @@
+"""Both tools through the whole application, over a recording Scenext that is the sandbox unless a test scripts it."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import fastjsonschema
+import orjson
+import pytest
+from flask import Flask
+
+from scenext_service import create_app
+from scenext_service.config import Config
+from scenext_service.scenext.sandbox import DURATION, OUTCOMES
+from tests.support.messages import BEARER, KEY, Mcp, halves
+from tests.support.names import TOOLS
+from tests.support.scripted import NOW, ScriptedScenext
+
+CJK = re.compile("[\u4e00-\u9fff]")
+PLAIN_KEYWORDS = {"type", "properties", "required", "description", "enum", "items"}
+QUERY, GEN = "query_video_status", "gen_video"
+MAY_BE_CHARGED = ("may have been started and charged", "Do not call gen_video again by yourself")
+
+
+@pytest.fixture
+def upstream() -> ScriptedScenext:
+    """Make the Scenext of `app`."""
+    return ScriptedScenext()
+
+
+@pytest.fixture
+def app(config: Config, upstream: ScriptedScenext) -> Flask:
+    """Make the application over `upstream`."""
+    return create_app(config, upstream)
+
+
+@pytest.fixture
+def tools(mcp: Mcp) -> dict[str, dict[str, Any]]:
+    """Return the published definitions by name."""
+    return {tool["name"]: tool for tool in mcp.modern("tools/list").get_json()["result"]["tools"]}
+
+
+def assert_succeeds(result: dict[str, Any], data: dict[str, Any]) -> str:
+    """Check that a result says `data` as an object and as JSON, and return its text for reading."""
+    assert set(result) == {"content", "structuredContent", "isError", "resultType", "_meta"}
+    assert result["isError"] is False
+    assert result["structuredContent"] == data
+    written, reading = result["content"]
+    assert (set(written), set(reading)) == ({"type", "text"}, {"type", "text"})
+    assert (written["type"], reading["type"]) == ("text", "text")
+    assert json.loads(written["text"]) == data
+    assert CJK.search(reading["text"])
+    text: str = reading["text"]
+    return text
+
+
+def assert_fails(result: dict[str, Any], *words: str) -> str:
+    """Check that a result is a tool error in two languages with these words in it, and return its text."""
+    assert set(result) == {"content", "isError", "resultType", "_meta"}
+    assert result["isError"] is True
+    (content,) = result["content"]
+    assert set(content) == {"type", "text"}
+    text: str = content["text"]
+    english, chinese = halves(text)
+    assert CJK.search(chinese)
+    assert not CJK.search(english)
+    assert [word for word in words if word not in text] == []
+    return text
+
+
+# Definitions
+
+
+def schemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a schema and every schema in it."""
+    yield schema
+    for inner in [*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])]:
+        yield from schemas(inner)
+
+
+def test_both_eras_list_the_same_tools_in_one_order(mcp: Mcp) -> None:
+    """Spec: 2026-07-28, server/tools "Listing Tools": the same order every time."""
+    modern = mcp.modern("tools/list").get_json()["result"]["tools"]
+    assert [tool["name"] for tool in modern] == [*TOOLS]
+    assert mcp.legacy("tools/list").get_json()["result"]["tools"] == modern
+
+
+@pytest.mark.parametrize(("tool", "count"), [("query_video_status", 2), ("gen_video", 9)])
+def test_input_schemas_use_plain_keywords_only(tools: dict[str, dict[str, Any]], tool: str, count: int) -> None:
+    """Ours: hosts drop tools with root-level `anyOf`, `pattern` and the like."""
+    found = list(schemas(tools[tool]["inputSchema"]))
+    assert len(found) == count
+    assert [set(schema) - PLAIN_KEYWORDS for schema in found] == [set()] * count
+    assert [schema for schema in found if "type" not in schema] == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "names", "required"),
+    [
+        ("query_video_status", {"task_id"}, ["task_id"]),
+        ("gen_video", {"question", "answer", "question_images", "answer_images", "quality", "notify_url"}, None),
+    ],
+)
+def test_every_parameter_is_described_and_no_key_is_one(
+    tools: dict[str, dict[str, Any]], tool: str, names: set[str], required: list[str] | None
+) -> None:
+    """Ours: Scenext's API reference, "Create a job": the model knows of an argument what its description says."""
+    schema = tools[tool]["inputSchema"]
+    assert set(schema["properties"]) == names
+    assert schema.get("required") == required
+    assert [name for name, it in schema["properties"].items() if len(it.get("description", "")) < 20] == []
+
+
+def test_quality_is_an_enumeration_that_names_the_default_of_the_operator() -> None:
+    """Ours: Scenext's API reference, "Create a job", and SCENEXT_DEFAULT_QUALITY."""
+    mcp = Mcp(create_app(Config(sandbox=True, default_quality="h")).test_client())
+    quality = mcp.legacy("tools/list").get_json()["result"]["tools"][1]["inputSchema"]["properties"]["quality"]
+    assert (quality["type"], quality["enum"]) == ("string", ["h", "m", "l"])
+    assert "if left out, h." in quality["description"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "phrase"),
+    [
+        pytest.param("query_video_status", "10 to 20 minutes", id="query-duration"),
+        pytest.param("query_video_status", "30 seconds", id="query-interval"),
+        pytest.param("query_video_status", "COMPLETED or FAILED", id="query-end"),
+        pytest.param("query_video_status", "gen_video", id="query-sibling"),
+        pytest.param("query_video_status", "HTTP headers", id="query-key"),
+        pytest.param("query_video_status", "Asking is free", id="query-free"),
+        pytest.param("query_video_status", "[text](url)", id="query-link"),
+        pytest.param("query_video_status", "![text](url)", id="query-image"),
+        pytest.param("gen_video", "10 to 20 minutes", id="gen-duration"),
+        pytest.param("gen_video", "30 seconds", id="gen-interval"),
+        pytest.param("gen_video", "CHARGES A NEW JOB", id="gen-charge"),
+        pytest.param("gen_video", "query_video_status", id="gen-sibling"),
+        pytest.param("gen_video", "HTTP headers", id="gen-key"),
+        pytest.param("gen_video", "At least one of question and question_images", id="gen-need"),
+    ],
+)
+def test_descriptions_say_what_a_model_must_know(tools: dict[str, dict[str, Any]], tool: str, phrase: str) -> None:
+    """Ours: Scenext's API reference; scenext-mcp's texts as the behaviour to equal."""
+    description = tools[tool]["description"]
+    assert phrase in description
+    assert CJK.search(description)
+
+
+@pytest.mark.parametrize(("tool", "free"), [("query_video_status", True), ("gen_video", False)])
+def test_annotations_are_truthful(tools: dict[str, dict[str, Any]], tool: str, free: bool) -> None:
+    """Spec: 2026-07-28, schema "ToolAnnotations". A query changes nothing; a job is charged each time."""
+    assert tools[tool]["annotations"] == {
+        "readOnlyHint": free,
+        "destructiveHint": False,
+        "idempotentHint": free,
+        "openWorldHint": True,
+    }
+
+
+# Results
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param({}, id="empty"),
+        pytest.param({"status": "COMPLETED"}, id="without-task-id"),
+        pytest.param({"task_id": 12345, "status": "IN_PROGRESS", "progress": []}, id="integer-task-id"),
+        pytest.param({"task_id": None, "status": None, "progress": None, "result": None}, id="nulls"),
+        pytest.param({"status": ["COMPLETED"], "progress": {"a": 1}, "result": [{"video_url": "u"}, 1]}, id="odd"),
+        pytest.param(
+            {"result": [], "nobody documented": {"x": [1.5, True, "é 题目 \U0001f600", {}]}}, id="unknown-fields"
+        ),
+        pytest.param({"points": 2**63, "cost": -0.1}, id="numbers"),
+    ],
+)
+def test_query_passes_upstreams_data_on_unchanged(
+    mcp: Mcp, upstream: ScriptedScenext, tools: dict[str, dict[str, Any]], data: dict[str, Any]
+) -> None:
+    """Ours: whatever fields it has; the output schema accepts them all."""
+    upstream.succeeds(data)
+    result = mcp.call("query_video_status", {"task_id": "12345"})
+    assert_succeeds(result, data)
+    fastjsonschema.compile(tools["query_video_status"]["outputSchema"])(result["structuredContent"])
+
+
+@pytest.mark.parametrize(
+    ("came", "task_id"),
+    [
+        pytest.param("12345", "12345", id="string"),
+        pytest.param(12345, "12345", id="integer"),
+        pytest.param(0, "0", id="zero"),
+    ],
+)
+def test_gen_video_returns_the_task_id_as_a_string_beside_all_that_came(
+    mcp: Mcp, upstream: ScriptedScenext, tools: dict[str, dict[str, Any]], came: Any, task_id: str
+) -> None:
+    """Ours: scenext-mcp's `{"status", "task_id", "message"}`, and upstream's other fields unchanged."""
+    upstream.succeeds({"task_id": came, "queue": {"place": 3}})
+    result = mcp.call("gen_video", {"question": "1 + 1 = ?"})
+    message = result["structuredContent"]["message"]
+    data = {"status": "success", "message": message, "task_id": task_id, "queue": {"place": 3}}
+    assert assert_succeeds(result, data) == f"task_id: {task_id}\n{message}"
+    assert [words for words in ("query_video_status", "30 seconds", "charged") if words not in message] == []
+    fastjsonschema.compile(tools["gen_video"]["outputSchema"])(result["structuredContent"])
+
+
+def test_a_legacy_result_has_no_modern_field(mcp: Mcp) -> None:
+    """Spec: 2025-11-25, server/tools "Tool Result"."""
+    params = {"name": "query_video_status", "arguments": {"task_id": "sandbox-completed"}}
+    legacy = mcp.legacy("tools/call", params, BEARER).get_json()["result"]
+    modern = mcp.call("query_video_status", {"task_id": "sandbox-completed"})
+    assert legacy == {name: modern[name] for name in ("content", "structuredContent", "isError")}
+
+
+def test_a_video_is_followed_from_gen_video_to_completed(mcp: Mcp, upstream: ScriptedScenext) -> None:
+    """Ours: the conversation of the README, with the sandbox's clock moved on."""
+    task_id = mcp.call("gen_video", {"question": "1 + 1 = ?"})["structuredContent"]["task_id"]
+    seen = []
+    for seconds in (0, DURATION / 2, DURATION):
+        upstream.now = NOW + seconds
+        result = mcp.call("query_video_status", {"task_id": task_id})
+        job = result["structuredContent"]
+        text = assert_succeeds(result, job)
+        assert job["task_id"] == task_id
+        assert [frame for frame in job["progress"] if f"![{frame['id']}]({frame['image']})" not in text] == []
+        seen.append((job["status"], "ask again in 30 seconds" in text, "[Watch the video" in text))
+    assert seen == [("IN_PROGRESS", True, False), ("IN_PROGRESS", True, False), ("COMPLETED", False, True)]
+    assert f"]({job['result']['video_url']})" in text
+
+
+# What is sent
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        pytest.param({"question": " 1 + 1 = ? "}, {"question": " 1 + 1 = ? "}, id="question"),
+        pytest.param({"question": "q", "answer": "a"}, {"question": "q", "answer": "a"}, id="answer"),
+        pytest.param({"question_images": ["https://i/1", " "]}, {"questionImages": ["https://i/1"]}, id="images"),
+        pytest.param({"questionImages": ["aGk="]}, {"questionImages": ["aGk="]}, id="alias-question-images"),
+        pytest.param(
+            {"question": "q", "answer_images": ["a", ""]},
+            {"question": "q", "answerImages": ["a"]},
+            id="answer-images",
+        ),
+        pytest.param(
+            {"question": "q", "answerImages": ["a"]}, {"question": "q", "answerImages": ["a"]}, id="alias-answer-images"
+        ),
+        pytest.param({"question": "q", "quality": "l"}, {"question": "q", "quality": "l"}, id="quality"),
+        pytest.param(
+            {"question": "q", "notify_url": " https://a.example/hook?x=1 "},
+            {"question": "q", "notify_url": "https://a.example/hook?x=1"},
+            id="notify-url",
+        ),
+        pytest.param(
+            {"question": "q", "notifyUrl": "http://a.example:8080/"},
+            {"question": "q", "notify_url": "http://a.example:8080/"},
+            id="alias-notify-url",
+        ),
+        pytest.param({"question": "q", "notify_url": " "}, {"question": "q"}, id="notify-url-blank"),
+        pytest.param(
+            {"question": "q", "answer": None, "quality": None, "notify_url": None, "answer_images": None, "api_key": 1},
+            {"question": "q"},
+            id="nulls-and-unknown",
+        ),
+    ],
+)
+@pytest.mark.parametrize("config", [Config(sandbox=True, default_quality="h")], ids=["default-h"])
+def test_gen_video_sends_the_job_in_scenexts_names(
+    mcp: Mcp, upstream: ScriptedScenext, arguments: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    """Ours: Scenext's API reference, "Create a job"; aliases for the camelCase spellings."""
+    assert mcp.call("gen_video", arguments)["isError"] is False
+    (request,) = upstream.requests
+    assert (request.method, request.url) == ("POST", "https://api.scenext.cn/api/gen_video")
+    assert (request.headers["Authorization"], request.headers["Content-Type"]) == (f"Bearer {KEY}", "application/json")
+    left_out = {"question": "", "answer": "", "questionImages": [], "answerImages": [], "quality": "h"}
+    assert isinstance(request.body, bytes)
+    assert json.loads(request.body) == {**left_out, **sent}
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"task_id": " 12345\n"}, {"taskId": "12345"}, {"task_id": "12345", "taskId": None}]
+)
+def test_query_asks_for_the_task_id_under_either_name(
+    mcp: Mcp, upstream: ScriptedScenext, arguments: dict[str, Any]
+) -> None:
+    """Ours: Scenext's API reference, "Query a job"."""
+    upstream.succeeds({"task_id": "12345"})
+    assert mcp.call("query_video_status", arguments)["isError"] is False
+    (request,) = upstream.requests
+    assert (request.method, request.url) == ("GET", "https://api.scenext.cn/api/get_status/12345")
+    assert (request.headers["Authorization"], request.body) == (f"Bearer {KEY}", None)
+
+
+# Failures that send nothing
+
+NOTHING_STARTED = "Nothing was started or charged."
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "words"),
+    [
+        pytest.param(QUERY, {}, ('"task_id"', "Missing"), id="task-id-missing"),
+        pytest.param(QUERY, {"task_id": None}, ('"task_id"', "Missing"), id="task-id-null"),
+        pytest.param(QUERY, {"task_id": ""}, ("not a task_id", "gen_video"), id="task-id-empty"),
+        pytest.param(QUERY, {"task_id": " \t\n"}, ("not a task_id", "gen_video"), id="task-id-blank"),
+        pytest.param(QUERY, {"task_id": 12345}, ('"task_id"', "string", "12345"), id="task-id-integer"),
+        pytest.param(QUERY, {"task_id": ["a"]}, ('"task_id"', "string", "an array"), id="task-id-array"),
+        pytest.param(QUERY, {"taskId": {}}, ('"task_id"', "string", "an object"), id="alias-object"),
+        *[
+            pytest.param(QUERY, {"task_id": bad}, ("not a task_id", "letters, digits"), id=f"task-id-{ascii(bad)[1:9]}")
+            for bad in (".", "..", "../x", "a/b", "a?b", "a#b", "a%2e", "a\nb", "a\x00b", "a b", "é", "１２", "a" * 129)
+        ],
+        pytest.param(GEN, {}, ("`question`", "`question_images`", NOTHING_STARTED), id="no-question"),
+        pytest.param(GEN, {"question": " \n"}, ("`question_images`", NOTHING_STARTED), id="question-blank"),
+        pytest.param(GEN, {"question": "", "question_images": ["", " "]}, (NOTHING_STARTED,), id="images-blank"),
+        pytest.param(GEN, {"answer": "2", "answer_images": ["a"]}, (NOTHING_STARTED,), id="answer-only"),
+        pytest.param(GEN, {"question": 5}, ('"question"', "string", "5"), id="question-integer"),
+        pytest.param(GEN, {"question_images": "a"}, ('"question_images"', "array"), id="images-string"),
+        pytest.param(GEN, {"question_images": ["a", 1]}, ('"question_images[1]"', "string"), id="image-integer"),
+        pytest.param(GEN, {"question": "q", "answer_images": [None]}, ('"answer_images[0]"',), id="image-null"),
+        pytest.param(GEN, {"question": "q", "quality": "4k"}, ('"quality"', "h, m, l", "4k"), id="quality-unknown"),
+        pytest.param(GEN, {"question": "q", "quality": True}, ('"quality"', "true"), id="quality-boolean"),
+        *[
+            pytest.param(
+                GEN,
+                {"question": "q", "notify_url": bad},
+                ("http or https URL", NOTHING_STARTED),
+                id=f"notify-url-{bad}",
+            )
+            for bad in (
+                "/hook",
+                "a.example/hook",
+                "ftp://a.example",
+                "https://",
+                "http://[",
+                "http://a b",
+                "javascript:1",
+            )
+        ],
+    ],
+)
+def test_wrong_arguments_are_explained_in_two_languages_and_send_nothing(
+    mcp: Mcp, upstream: ScriptedScenext, tool: str, arguments: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    """Spec: SEP-1303: a tool error, because the model can mend it. Ours: nothing reaches Scenext."""
+    assert_fails(mcp.call(tool, arguments), *words)
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        pytest.param(
+            {}, ("No Scenext API key", "Authorization: Bearer <key>", "X-API-Key", "请在请求头中提供"), id="none"
+        ),
+        pytest.param({"Authorization": "Basic dTpw"}, ("No Scenext API key",), id="another-scheme"),
+        pytest.param({"X-API-Key": "YOUR_API_KEY"}, ("No Scenext API key", "placeholder"), id="placeholder"),
+        pytest.param({"X-API-Key": "one,two"}, ("comma", "one header only"), id="joined"),
+    ],
+)
+@pytest.mark.parametrize(("tool", "arguments"), [(QUERY, {"task_id": "12345"}), (GEN, {"question": "q"})])
+def test_without_a_usable_key_nothing_is_sent(
+    mcp: Mcp,
+    upstream: ScriptedScenext,
+    tool: str,
+    arguments: dict[str, Any],
+    headers: dict[str, str],
+    words: tuple[str, ...],
+) -> None:
+    """Ours: A missing or refused key is a tool result, never HTTP 401."""
+    assert_fails(mcp.call(tool, arguments, headers), *words)
+    assert upstream.requests == []
+
+
+# Failures upstream
+
+AGAIN = "call query_video_status again in 30 seconds"
+SAID = {
+    "sandbox-not-found": ("no such job", "No such task", "exactly the one", "Do not guess"),
+    "sandbox-rejected": ("answered with an error", "This job was removed", "tell the user"),
+    "sandbox-busy": ("too many calls", "Too many requests", "Call again in 30 seconds"),
+    "sandbox-down": ("failure of its own", "HTTP 503", "Service unavailable", "free of charge", AGAIN),
+    "sandbox-broken": ("could not be used", "HTTP 200", "not JSON", "free of charge", AGAIN),
+    "sandbox-silent": ("did not answer within 20 seconds", "free of charge", AGAIN),
+    "sandbox-unreachable": ("could not connect", "nothing was sent", "Try again in 30 seconds"),
+}
+STATES = {
+    "sandbox-completed": ("COMPLETED (已完成)", "Next: show the user the video as a Markdown link."),
+    "sandbox-slow": ("COMPLETED (已完成)", "Next: show the user the video as a Markdown link."),
+    "sandbox-in-progress": ("IN_PROGRESS (生成中)", "Next: ask again in 30 seconds with the same task_id"),
+    "sandbox-failed": ("FAILED (失败)", "Next: tell the user the reason. A new job is charged again"),
+}
+
+
+@pytest.mark.parametrize("task_id", sorted(OUTCOMES))
+def test_every_outcome_of_the_sandbox_reaches_the_model(mcp: Mcp, task_id: str) -> None:
+    """Ours: sandbox.OUTCOMES: each documented id shows what its line says, with the next step."""
+    result = mcp.call(QUERY, {"task_id": task_id})
+    if task_id in SAID:
+        assert_fails(result, *SAID[task_id])
+        return
+    state, then = STATES[task_id]
+    job = result["structuredContent"]
+    shown = [f"Status / 状态: {state}"]
+    if "video_url" in job.get("result", {}):
+        shown.append(f"Video / 视频: [Watch the video / 观看视频]({job['result']['video_url']})")
+    shown.append(f"Frames / 画面: {len(job['progress'])}")
+    shown += [f"![{frame['id']}]({frame['image']})" for frame in job["progress"]]
+    if "points" in job:
+        shown.append(f"Points / 积分: points = {job['points']}")
+    if "error" in job.get("result", {}):
+        shown.append(f"Reason / 原因: {job['result']['error']}")
+    lines = assert_succeeds(result, job).splitlines()
+    assert lines[:-2] == shown
+    assert lines[-2].startswith(then)
+    assert lines[-1].startswith("下一步：")
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        pytest.param(
+            "sandbox-refused-key", ("refused the API key", "Invalid API key", "same key will not help"), id="401"
+        ),
+        pytest.param("sandbox-no-credit-key", ("too few points", "Insufficient points", "top it up"), id="402"),
+    ],
+)
+def test_special_keys_fail_as_documented(mcp: Mcp, key: str, words: tuple[str, ...]) -> None:
+    """Ours: sandbox.py, "Any key is accepted but …"."""
+    assert_fails(mcp.call(GEN, {"question": "q"}, {"X-API-Key": key}), *words)
+
+
+NESTED = b'{"x":' * 300 + b"1" + b"}" * 300  # deeper than orjson writes, less deep than it reads
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        pytest.param(503, b"{}", ("HTTP 503", *MAY_BE_CHARGED), id="server-fault"),
+        pytest.param(200, b"<html>", ("not JSON", *MAY_BE_CHARGED), id="html"),
+        pytest.param(200, b'{"status":"success"}', ('without a "data" object', *MAY_BE_CHARGED), id="without-data"),
+        pytest.param(200, b'{"status":"success","data":{}}', ('"task_id"', *MAY_BE_CHARGED), id="without-task-id"),
+        pytest.param(
+            200, b'{"status":"success","data":{"task_id":true}}', ('"task_id"', *MAY_BE_CHARGED), id="task-id-boolean"
+        ),
+        pytest.param(
+            200, b'{"status":"success","data":{"task_id":"1","x":' + NESTED + b"}}", MAY_BE_CHARGED, id="nested-data"
+        ),
+    ],
+)
+def test_a_job_that_may_have_been_charged_is_not_to_be_started_again(
+    mcp: Mcp, upstream: ScriptedScenext, status: int, body: bytes, words: tuple[str, ...]
+) -> None:
+    """Ours: `gen_video` costs money and is never sent twice; so the advice is not to call again."""
+    upstream.answers(status, body)
+    text = assert_fails(mcp.call(GEN, {"question": "q"}), *words)
+    assert "once more" not in text
+    assert len(upstream.requests) == 1
+
+
+def test_a_bug_of_ours_does_not_advise_to_start_a_job_that_may_run_already(mcp: Mcp, upstream: ScriptedScenext) -> None:
+    """Ours: `gen_video` costs money; what broke after it was sent is no reason to send it again."""
+    upstream.fails(RuntimeError("sentinel"))
+    text = assert_fails(mcp.call(GEN, {"question": "q"}), "This server failed", "charged")
+    assert "sentinel" not in text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"status":"success","data":{"status":"COMPLETED","x":' + NESTED + b"}}", id="data"),
+        pytest.param(b'{"status":"error","x":' + NESTED + b"}", id="error"),
+        pytest.param(b'{"status":"error",' + b'"message":{' * 1000 + b"}" * 1001, id="message"),
+    ],
+)
+def test_an_answer_that_is_nested_too_deeply_is_blamed_on_scenext(
+    mcp: Mcp, upstream: ScriptedScenext, body: bytes
+) -> None:
+    """Ours: failures.BadResponse or Rejected: whatever upstream sends is no failure of this server."""
+    assert isinstance(orjson.loads(body), dict)  # what is read without complaint
+    upstream.answers(200, body)
+    text = assert_fails(mcp.call(QUERY, {"task_id": "12345"}), "Scenext")
+    assert "This server failed" not in text
