@@ -1,3 +1,3 @@
 """The version of this service, as `/healthz`, `serverInfo` and the package metadata give it."""
 
-VERSION = "1.0.1"
+VERSION = "1.1.0"
