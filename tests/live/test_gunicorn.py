@@ -237,7 +237,7 @@ def test_gevent_is_refused_where_no_https_call_would_work(worker_class: str, pre
         pytest.param(512, {"SCENEXT_UPSTREAM_SLOTS": "7"}, 248, [], id="slots that the operator chose"),
     ],
 )
-def test_threads_stay_below_what_the_platform_allows_and_slots_below_the_threads(
+def test_threads_stay_below_the_platforms_limit_and_slots_below_threads(
     allowed: int, environ: dict[str, str], threads: int, raw_env: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ours: threads that are counted on and cannot be had would leave calls of Scenext no thread beside them."""
