@@ -127,7 +127,7 @@ def test_a_port_means_that_the_public_reaches_the_server() -> None:
         pytest.param("SCENEXT_SANDBOX", "2", id="sandbox-number"),
     ],
 )
-def test_a_bad_value_is_a_config_error_that_names_the_variable_and_shows_no_secret(name: str, value: str) -> None:
+def test_a_bad_value_names_the_variable_and_shows_no_secret(name: str, value: str) -> None:
     """Ours: a bad value fails at start with the variable's name, on one line."""
     with pytest.raises(ConfigError) as caught:
         from_env({name: value})

@@ -74,7 +74,7 @@ def fresh() -> Flask:
     return app
 
 
-def test_a_bug_outside_mcp_is_an_internal_error_in_json_with_its_trace_in_the_log(
+def test_a_bug_outside_mcp_is_an_internal_error_with_its_trace_logged(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Ours: never HTML, and nothing of the bug in the answer."""

@@ -35,6 +35,7 @@ LIBRARIES = {
     "prometheus_client": ("serving",),
 }
 LONGEST_MODULE, LONGEST_FUNCTION = 200, 40  # lines
+LONGEST_NAME = 70  # characters, of a test
 CHECKED_AT_LEAST = 30  # modules; a wrong path must not make a rule pass by finding nothing
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -159,6 +160,14 @@ def test_each_test_says_where_its_expectation_comes_from(module: str) -> None:
     sources = ("Spec: ", "Ours: ", "Gap: ")
     assert tests
     assert [node.name for node in tests if not (ast.get_docstring(node) or "").startswith(sources)] == []
+
+
+@pytest.mark.parametrize("module", TESTS)
+def test_no_name_of_a_test_is_long(module: str) -> None:
+    """Ours: a name is read in one go, in a list of failures too."""
+    source = ast.parse((ROOT / module).read_text(encoding="utf-8"))
+    names = [node.name for node in ast.walk(source) if isinstance(node, Function) and node.name.startswith("test_")]
+    assert [name for name in names if len(name) > LONGEST_NAME] == []
 
 
 def tracked() -> dict[str, str]:

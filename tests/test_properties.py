@@ -344,7 +344,7 @@ def test_no_header_breaks_a_request(service: Service, message: dict[str, Any], h
 @example("query_video_status", {"task_id": "sandbox-completed"}, {"X-API-Key": KEY})
 @example("query_video_status", {"taskId": "sandbox-1795000000000"}, {"Authorization": KEY})
 @example("gen_video", {"question": "1 + 1?", "quality": None}, {"Authorization": f"Bearer {KEY}"})
-def test_every_argument_gets_a_result_and_every_failure_is_told_in_two_languages(
+def test_every_argument_gets_a_result_every_failure_in_two_languages(
     service: Service, tool: str, given: dict[str, Any], credential: dict[str, str]
 ) -> None:
     """Spec: SEP-1303: wrong arguments are a tool error, for the model to mend. Ours: in English and Chinese."""

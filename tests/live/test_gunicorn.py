@@ -26,6 +26,7 @@ from tests.support.server import Server, running
 SHARED_KEY = "sentinel-shared-key-81b2c3"
 TOKEN = "sentinel-access-token-77d0"
 MODERN = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call"}
+JSON = {"Content-Type": "application/json"}
 LEGACY_PING = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}).encode()
 
 
@@ -140,6 +141,24 @@ def test_no_secret_is_in_what_the_server_printed(server: Server) -> None:
     assert [secret for secret in (KEY, TOKEN, SHARED_KEY) if secret in printed] == []
 
 
+def test_with_json_every_line_of_the_process_is_json(tmp_path: Path) -> None:
+    """Ours: SCENEXT_LOG_FORMAT=json: start, request, malformed request and stop; /healthz is not logged at INFO."""
+    with running(tmp_path, {"SCENEXT_LOG_FORMAT": "json"}) as server:
+        assert requests.get(f"{server.url}/healthz", timeout=30).status_code == 200
+        assert requests.post(f"{server.url}/mcp", data=LEGACY_PING, headers=JSON, timeout=30).status_code == 200
+        exchange(server, b"NOT HTTP\r\n\r\n")
+        server.stop()
+        lines = [json.loads(line) for line in server.output().splitlines()]
+    assert [line for line in lines if not {"time", "level", "event"} <= set(line)] == []
+    events = [line["event"] for line in lines]
+    assert any(event.startswith("Starting gunicorn") for event in events)
+    assert any(event.startswith("Shutting down") for event in events)
+    asked = [(line.get("path"), line.get("status")) for line in lines if line["event"] == "request"]
+    assert ("/mcp", 200) in asked
+    assert [line["status"] for line in lines if line["event"] == "malformed request"] == [400]
+    assert "/healthz" not in [path for path, _ in asked]
+
+
 def test_an_orderly_end_does_not_wait_for_idle_connections(tmp_path: Path) -> None:
     """Ours: platforms kill 30 s after SIGTERM."""
     with running(tmp_path) as server, requests.Session() as session:
@@ -237,7 +256,7 @@ def test_gevent_is_refused_where_no_https_call_would_work(worker_class: str, pre
         pytest.param(512, {"SCENEXT_UPSTREAM_SLOTS": "7"}, 248, [], id="slots that the operator chose"),
     ],
 )
-def test_threads_stay_below_what_the_platform_allows_and_slots_below_the_threads(
+def test_threads_stay_below_the_platforms_limit_and_slots_below_threads(
     allowed: int, environ: dict[str, str], threads: int, raw_env: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ours: threads that are counted on and cannot be had would leave calls of Scenext no thread beside them."""

@@ -461,9 +461,7 @@ def test_what_a_refusal_says_of_its_connection_is_what_is_done(
     assert [answer.status for answer in parsed(received)] == [status, 200][: 1 + kept]
 
 
-def test_pipelined_requests_are_answered_in_order_up_to_the_first_that_is_none(
-    server: Server, upstream: Upstream
-) -> None:
+def test_pipelined_requests_are_answered_up_to_the_first_that_is_none(server: Server, upstream: Upstream) -> None:
     """Spec: RFC 9112, section 9.3.2."""
     before = len(upstream.requests)
     sound = [post(PING), gen(), request("GET /healthz HTTP/1.1"), post(b"[]"), gen(), request("GET /none HTTP/1.1")]
@@ -639,7 +637,7 @@ def test_nothing_that_was_sent_gets_into_the_log(server: Server) -> None:
         pytest.param(errors.LimitRequestHeaders(KEY), 431, "request_header_fields_too_large", id="headers"),
     ],
 )
-def test_each_failure_of_a_client_has_a_status_and_leaves_a_line_without_what_it_sent(
+def test_each_failure_of_a_client_has_a_status_and_a_silent_line(
     worker: Worker, log_lines: list[str], failure: Exception, status: int, error: str
 ) -> None:
     """Spec: RFC 9110, section 15.5. Ours: never a 5xx; the line names the kind of failure only."""

@@ -72,7 +72,7 @@ def test_a_batch_under_any_other_version_is_refused(mcp: Mcp, version: str, batc
     assert outcome(mcp.post(batch, {"MCP-Protocol-Version": version})) == (400, answer)
 
 
-def test_neither_a_handshake_nor_a_modern_request_nor_a_batch_stands_in_a_batch(mcp: Mcp) -> None:
+def test_batch_refuses_initialize_modern_requests_and_batches(mcp: Mcp) -> None:
     """Spec: 2025-03-26, basic/lifecycle "Initialization": initialize is never in a batch. 2026-07-28 has none."""
     initialize = {**PING, "id": 2, "method": "initialize", "params": {"protocolVersion": "2025-03-26"}}
     modern = {**PING, "id": 3, "method": "tools/list", "params": {"_meta": META}}
@@ -121,7 +121,7 @@ def handle(
         pytest.param("modern", 400, META, Caller("2026-07-28", "tools/call", "unwritable"), id="modern"),
     ],
 )
-def test_a_bug_of_ours_is_an_internal_error_without_internals_and_logged_with_its_trace(
+def test_a_bug_of_ours_is_an_internal_error_logged_with_its_trace(
     lines: list[str], era: str, status: int, meta: dict[str, Any], headers: Caller
 ) -> None:
     """Spec: JSON-RPC 2.0, section 5.1. Ours: HTTP 200 legacy and 400 modern, as for any error; the id comes back."""

@@ -73,7 +73,7 @@ def test_versions_are_looked_up_and_never_compared_as_strings(version: str, era:
 
 
 @pytest.mark.parametrize("header", [None, *names.SUPPORTED, "v999"])
-def test_initialize_without_modern_metadata_is_legacy_whatever_its_header_says(mcp: Mcp, header: str | None) -> None:
+def test_initialize_without_modern_metadata_is_legacy_under_any_header(mcp: Mcp, header: str | None) -> None:
     """Spec: 2026-07-28, basic/versioning "Backward Compatibility": initialize selects legacy semantics."""
     assert era_of("initialize", {"protocolVersion": "2025-11-25"}, Caller(header)) == "legacy"
     response = mcp.legacy("initialize", {"protocolVersion": "2025-06-18"}, version(header))
@@ -106,7 +106,7 @@ def test_both_eras_are_served_side_by_side_on_one_endpoint(mcp: Mcp) -> None:
     assert set(modern.get_json()["result"]) == {"tools", "resultType", "ttlMs", "cacheScope", "_meta"}
 
 
-def test_an_unsupported_version_is_told_with_what_is_supported_and_what_was_asked() -> None:
+def test_an_unsupported_version_tells_what_is_supported_and_was_asked() -> None:
     """Spec: 2026-07-28, basic/versioning "Protocol Version Negotiation"."""
     refused = unsupported_version("1900-01-01", SUPPORTED_VERSIONS)
     assert (refused.code, refused.message) == (-32022, "Unsupported protocol version")

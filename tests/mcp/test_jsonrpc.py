@@ -262,7 +262,7 @@ def test_a_result_is_written_with_its_id(id: str | int) -> None:
 
 
 @pytest.mark.parametrize("id", [None, 0, "", "a"])
-def test_an_error_is_written_with_its_id_or_null_and_without_data_where_there_is_none(id: str | int | None) -> None:
+def test_an_error_has_its_id_or_null_and_data_only_where_there_is_some(id: str | int | None) -> None:
     """Spec: 2026-07-28, basic/index "Error Responses". Ours: null, because clients lose a message without the field."""
     assert jsonrpc.loads(jsonrpc.error(id, RpcError(-32600, "no", id="other"))) == {
         "jsonrpc": "2.0",

@@ -191,7 +191,7 @@ def test_the_failure_of_a_tool_is_told_in_its_own_words() -> None:
     assert record.fields() == {"tool": "refuse", "outcome": "tool_error"}
 
 
-def test_a_bug_in_a_tool_is_told_without_internals_and_logged_with_its_trace(lines: list[str]) -> None:
+def test_a_bug_in_a_tool_is_told_without_internals_and_logged_with_trace(lines: list[str]) -> None:
     """Ours: the model can tell the user; what broke is for the operator."""
     record = Record()
     assert call({}, "break", record) == told(INTERNAL_FAILURE)

@@ -94,7 +94,7 @@ def test_slashes_before_the_path_are_neither_refused_nor_redirected(client: Flas
         "/讲解",
     ],
 )
-def test_an_unknown_path_is_not_found_in_the_words_that_oauth_clients_parse(
+def test_an_unknown_path_is_not_found_in_words_that_oauth_clients_parse(
     client: FlaskClient, path: str, method: str
 ) -> None:
     """Ours: {"error": "not_found"}; some clients parse the body of a well-known path as an OAuth error."""

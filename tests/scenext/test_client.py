@@ -186,7 +186,7 @@ TOO_LARGE = (failures.BadResponse, 200, "larger than 4194304 bytes")
         ("data-array", (failures.BadResponse, 200, 'without a "data" object')),
     ],
 )
-def test_an_answer_that_is_no_success_has_its_class_and_leaves_slot_and_connection_free(
+def test_an_answer_that_is_no_success_has_its_class_and_frees_everything(
     upstream: Upstream, behaviour: str, expected: Seen, call: Call
 ) -> None:
     """Ours: the branch `Answered` of `failures`; what reached Scenext is never sent again."""
@@ -220,7 +220,7 @@ def test_an_answer_that_is_no_success_has_its_class_and_leaves_slot_and_connecti
         ("broken-gzip", (failures.BadResponse, 200, "its compression is broken")),
     ],
 )
-def test_an_answer_that_cannot_be_used_has_its_class_and_leaks_no_slot_and_no_connection(
+def test_an_answer_that_cannot_be_used_has_its_class_and_leaks_nothing(
     upstream: Upstream, behaviour: str, expected: Seen, call: Call
 ) -> None:
     """Ours: the tree of `failures`; what reached Scenext is never sent again."""
@@ -444,7 +444,7 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> Lookups:
 
 
 @each_with_its_tries
-def test_a_refused_connection_is_tried_twice_for_a_status_and_once_for_a_job(
+def test_a_refused_connection_is_tried_twice_for_a_status_once_for_a_job(
     lookups: Lookups, call: Call, tries: int
 ) -> None:
     """Ours: a connection that never opened sent nothing; a job costs money, and is sent once at most."""
@@ -454,7 +454,7 @@ def test_a_refused_connection_is_tried_twice_for_a_status_and_once_for_a_job(
 
 
 @each_with_its_tries
-def test_a_name_without_an_address_is_looked_up_twice_for_a_status_and_once_for_a_job(
+def test_a_name_without_address_is_tried_twice_for_a_status_once_for_a_job(
     lookups: Lookups, call: Call, tries: int
 ) -> None:
     """Ours: a name server's hiccup is worth a second question."""
@@ -553,7 +553,7 @@ def test_a_tunnel_that_fails_was_never_open(
 
 
 @pytest.mark.parametrize("proxy", ["http://", "socks5://127.0.0.1:1", "ftp://127.0.0.1:1", "http://127.0.0.1:99999"])
-def test_a_proxy_setting_that_cannot_be_used_is_a_connection_that_never_opened(
+def test_an_unusable_proxy_setting_is_a_connection_that_never_opened(
     upstream: Upstream, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
     """Ours: nothing was sent, so nothing can have been charged."""

@@ -130,7 +130,7 @@ def test_a_tls_handshake_that_nobody_answers_ends_at_the_deadline(call: Call) ->
         pytest.param("stalled.invalid", 1.5, failures.DeadlinePassed, {"CONNECT", "GET", "POST"}, id="no-answer"),
     ],
 )
-def test_a_proxy_that_stalls_before_the_tunnel_is_open_does_not_add_to_the_deadline(
+def test_a_proxy_that_stalls_before_the_tunnel_adds_no_time(
     monkeypatch: pytest.MonkeyPatch,
     host: str,
     timeout: float,

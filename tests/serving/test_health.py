@@ -5,7 +5,7 @@ from flask.testing import FlaskClient
 from scenext_service.version import VERSION
 
 
-def test_healthz_tells_that_the_process_is_alive_its_version_and_the_sandbox(client: FlaskClient) -> None:
+def test_healthz_tells_of_the_process_its_version_and_the_sandbox(client: FlaskClient) -> None:
     """Ours: README, "Deploy"."""
     response = client.get("/healthz")
     assert (response.status_code, response.content_type) == (200, "application/json")

@@ -1,6 +1,7 @@
 """Log lines: one an event, and never a secret in one, nor in an answer, on any path."""
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from werkzeug.test import TestResponse
 from scenext_service import create_app
 from scenext_service.config import Config
 from scenext_service.serving import logs
-from tests.support.messages import Lines, Mcp
+from tests.support.messages import PING, Lines, Mcp
 from tests.support.scripted import Reply, ScriptedScenext
 
 # The formatter
@@ -272,6 +273,21 @@ def test_no_path_shows_a_secret(mcp: Mcp, debug: list[str], path: str, credentia
     level = "debug" if path == "health" else "info"
     lines = [written.split()[2] for written in debug if f" {level} " in written]
     assert lines == ["request"] * (2 if path == "batch" else 1)
+
+
+def test_a_batch_of_failures_leaves_a_line_for_each_message(mcp: Mcp, log_lines: list[str]) -> None:
+    """Ours: an operator sees each call with its tool, its outcome and its failure."""
+    call = {**PING, "method": "tools/call"}
+    down = {**call, "params": {"name": "query_video_status", "arguments": {"task_id": "sandbox-down"}}}
+    gone = {**call, "params": {"name": "query_video_status", "arguments": {"task_id": "sandbox-not-found"}}}
+    response = mcp.post([down, gone, {**PING, "method": "none"}, 7], {"X-API-Key": OTHER, "X-Request-ID": "abc-123"})
+    assert response.status_code == 200
+    told = [dict(re.findall(r"(tool|outcome|failure)=(\S+)", written)) for written in log_lines]
+    query = {"tool": "query_video_status", "outcome": "tool_error"}
+    assert [{key: it[key] for key in query if key in it} for it in told[:2]] == [query, query]
+    assert "failure=NotFound" in log_lines[1]
+    assert [it["outcome"] for it in told[2:]] == ["-32601", "-32600"]
+    assert [" info request " in written and "request_id=abc-123 " in written for written in log_lines] == [True] * 4
 
 
 @pytest.mark.parametrize("credentials", ["bearer", "x-api-key", "token", "bare"])

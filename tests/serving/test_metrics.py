@@ -18,7 +18,7 @@ from scenext_service import create_app
 from scenext_service.config import Config, ConfigError, from_env
 from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.serving.metrics import remove
-from tests.support.messages import KEY, Mcp
+from tests.support.messages import BEARER, KEY, PING, Mcp
 from tests.support.pages import ROOT
 from tests.support.server import running
 
@@ -85,6 +85,22 @@ def test_what_was_asked_and_how_it_ended_is_counted(mcp: Mcp) -> None:
     assert grown['scenext_upstream_seconds_count{tool="query_video_status"}'] == 2
     assert [value for name, value in after.items() if name.startswith("scenext_upstream_slots_in_use")] == [0]
     assert SENTINEL not in str(after)
+
+
+def test_each_call_of_a_batch_is_counted_with_its_tool_and_outcome(mcp: Mcp) -> None:
+    """Ours: a batch is as many messages; a label that a message lacks is empty, and never "None"."""
+    call = {**PING, "method": "tools/call"}
+    down = {**call, "params": {"name": "query_video_status", "arguments": {"task_id": "sandbox-down"}}}
+    gone = {**call, "params": {"name": "query_video_status", "arguments": {"task_id": "sandbox-not-found"}}}
+    before = read(mcp)
+    assert mcp.post([down, gone, 7], BEARER).status_code == 200
+    after = read(mcp)
+    grown = {name: value - before.get(name, 0.0) for name, value in after.items() if value != before.get(name)}
+    counted = {name: value for name, value in grown.items() if name.startswith("scenext_requests_total")}
+    failed = requests_total("legacy", "tools/call", "query_video_status", "tool_error", 200)
+    assert (counted.pop(failed), list(counted.values())) == (2, [1])
+    assert grown['scenext_upstream_seconds_count{tool="query_video_status"}'] == 2
+    assert '"None"' not in str(after)
 
 
 def test_the_page_is_in_prometheus_own_format(mcp: Mcp) -> None:

@@ -188,7 +188,7 @@ def test_deep_nesting_is_no_failure(data: dict[str, Any]) -> None:
 # Frames, points, reasons
 
 
-def test_of_many_frames_the_newest_twenty_are_shown_and_the_rest_is_mentioned() -> None:
+def test_of_many_frames_the_newest_twenty_are_shown_the_rest_mentioned() -> None:
     """Ours: the data beside it has all of them."""
     frames = [{"id": f"frame{n}", "image": f"https://h/{n}.png"} for n in range(1, 501)]
     shown = lines({"status": "IN_PROGRESS", "progress": frames})
