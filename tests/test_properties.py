@@ -19,7 +19,7 @@ from scenext_service.config import Config
 from scenext_service.scenext.sandbox import OUTCOMES, Sandbox
 from scenext_service.serving import logs
 from tests.support.messages import CLIENT_CAPABILITIES, KEY, PROTOCOL_VERSION
-from tests.support.names import MODERN, SUPPORTED, TOOLS
+from tests.support.names import LEGACY, MODERN, SUPPORTED, TOOLS
 from tests.support.scripted import NOW
 
 from .live import fuzz
@@ -231,7 +231,7 @@ requests = st.fixed_dictionaries(
     {"jsonrpc": st.just("2.0"), "id": ids, "method": st.sampled_from(LEGACY_METHODS) | texts},
     optional={"params": params},
 )
-versions = st.none() | st.sampled_from(SUPPORTED) | values
+versions = st.none() | st.sampled_from((*MODERN, *LEGACY)) | values
 credentials = st.sampled_from(
     [{}, {"Authorization": f"Bearer {KEY}"}, {"Authorization": KEY}, {"X-API-Key": KEY}, {"X-API-Key": f"{KEY},{KEY}"}]
 ) | values.filter(lambda value: KEY not in value).map(lambda value: {"Authorization": value})

@@ -173,7 +173,7 @@ def test_a_call_has_one_result_in_both_eras_but_for_the_stamp(
 @either
 def test_the_first_tool_called_with_nothing_is_no_protocol_error(mcp: Mcp, era: str) -> None:
     """Ours: the official conformance suite calls it so; SEP-1303 makes it a result that the model can mend."""
-    first = ask(mcp, era, "tools/list").get_json()["result"]["tools"][0]["name"]
-    status, answer = outcome(ask(mcp, era, "tools/call", {"name": first, "arguments": {}}))
+    first = ask(mcp, era, "tools/list").get_json()["result"]["tools"][0]
+    status, answer = outcome(ask(mcp, era, "tools/call", {"name": first["name"], "arguments": {}}))
     assert (status, answer["result"]["isError"]) == (200, True)
-    assert 'Missing argument "task_id"' in answer["result"]["content"][0]["text"]
+    assert f'Missing argument "{first["inputSchema"]["required"][0]}"' in answer["result"]["content"][0]["text"]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support import pages
-from tests.support.names import SUPPORTED, TOOLS
+from tests.support.names import MODERN, SUPPORTED, TOOLS
 
 TEXT = pages.page("CONTRIBUTING.md")
 BLOCKS = pages.blocks(TEXT)
@@ -77,11 +77,9 @@ def written(heading: str, language: str) -> list[str]:
     return [block.text for block in BLOCKS if block.headings[-1] == heading and block.language == language]
 
 
-def change(diff: str, path: Path) -> None:
-    """Make the change of a diff in the one place of a file where it fits."""
-    lines = diff.splitlines()
-    old, new = ("".join(f"{line[1:]}\n" for line in lines if line[0] == sign) for sign in "-+")
-    replace(path, old, new)
+def insert(path: Path, anchor: str, text: str) -> None:
+    """Put a text behind the one place where an anchor is."""
+    replace(path, anchor, anchor + text)
 
 
 def replace(path: Path, old: str, new: str) -> None:
@@ -90,28 +88,44 @@ def replace(path: Path, old: str, new: str) -> None:
     path.write_text(source.replace(old, new), encoding="utf-8")
 
 
-def add_the_tool(root: Path) -> None:
+def add_the_tool(root: Path, name: str = "count_words") -> None:
     """Take steps 1 and 2 of "Add a tool"."""
     tools = root / "scenext_service" / "tools"
     (source,) = written("Add a tool", "python")
-    (tools / "count_words.py").write_text(source, encoding="utf-8")
-    for diff in written("Add a tool", "diff"):
-        change(diff, tools / "__init__.py")
+    (tools / f"{name}.py").write_text(source.replace("count_words", name), encoding="utf-8")
+    insert(tools / "__init__.py", "\nfrom . import ", f"{name}, ")
+    insert(tools / "__init__.py", "    return [\n", f"        {name}.tool(),\n")
 
 
-def add_the_revision(root: Path) -> None:
+def add_the_revision(root: Path, version: str = "2027-01-31") -> None:
     """Take step 1 of "Add a protocol revision"."""
-    revision, *_ = written("Add a protocol revision", "diff")
-    change(revision, root / "scenext_service" / "mcp" / "modern.py")
+    path = root / "scenext_service" / "mcp" / "modern.py"
+    source = path.read_text(encoding="utf-8")
+    changed, count = re.subn(r"\nVERSIONS = \((.+?),?\)\n", rf'\nVERSIONS = ("{version}", \1)\n', source)
+    assert count == 1
+    path.write_text(changed, encoding="utf-8")
 
 
-def add_the_era(root: Path) -> None:
+def add_the_era(root: Path, name: str = "future", version: str = "2027-12-31") -> None:
     """Add the module, and the entry."""
     mcp = root / "scenext_service" / "mcp"
     (source,) = written("Add a protocol revision", "python")
-    (mcp / "newest.py").write_text(source, encoding="utf-8")
-    for diff in written("Add a protocol revision", "diff")[1:]:
-        change(diff, mcp / "dispatch.py")
+    source = source.replace("2027-12-31", version).replace('"future"', f'"{name}"')
+    (mcp / f"{name}.py").write_text(source, encoding="utf-8")
+    insert(mcp / "dispatch.py", "\nfrom . import ", f"{name}, ")
+    insert(mcp / "dispatch.py", "\nERAS = (", f"{name}, ")
+
+
+def test_the_changes_of_the_page_are_those_that_are_tried_below(package: Path) -> None:
+    """Ours: each line that the page adds is in the code once the steps are taken."""
+    add_the_tool(package)
+    add_the_revision(package)
+    add_the_era(package)
+    code = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
+    diffs = written("Add a tool", "diff") + written("Add a protocol revision", "diff")
+    starts = [line[1:].split(",")[0] for diff in diffs for line in diff.splitlines() if line[0] == "+"]
+    assert [start for start in starts if start not in code] == []
+    assert len(starts) == 6
 
 
 ASK = """
@@ -167,7 +181,10 @@ def test_the_revision_of_the_page_is_one_entry(package: Path) -> None:
     meta = {"io.modelcontextprotocol/protocolVersion": version, "io.modelcontextprotocol/clientCapabilities": {}}
     headers = {"MCP-Protocol-Version": version, "Mcp-Method": "server/discover"}
     said = ask(package, post("server/discover", headers, {"_meta": meta}))
-    assert (said["status"], said["body"]["result"]["supportedVersions"]) == (200, [version, *SUPPORTED])
+    assert said["status"] == 200
+    versions = said["body"]["result"]["supportedVersions"]
+    assert versions.pop(versions.index(MODERN[0]) - 1) == version
+    assert versions == list(SUPPORTED)
 
 
 def test_the_era_of_the_page_is_a_module_and_one_entry(package: Path) -> None:
@@ -187,24 +204,25 @@ def test_all_steps_of_the_page_leave_every_check_green(tmp_path: Path) -> None:
     root = tmp_path / "copy"
     run = partial(subprocess.run, cwd=root, check=True, capture_output=True, text=True)
     subprocess.run(["git", "clone", "--quiet", str(pages.ROOT), str(root)], check=True)
-    add_the_tool(root)
-    add_the_revision(root)
-    add_the_era(root)
+    add_the_tool(root, "count_lines")
+    add_the_revision(root, "2027-06-30")
+    add_the_era(root, "later", "2028-01-31")
     names = root / "tests" / "support" / "names.py"
-    replace(names, "TOOLS = (", 'TOOLS = ("count_words", ')
-    replace(names, "MODERN = (", 'MODERN = ("2027-01-31", ')
-    replace(names, "SUPPORTED = (", 'SUPPORTED = ("2027-12-31", ')
+    insert(names, "\nTOOLS = (", '"count_lines", ')
+    replace(names, '\nMODERN = ("2026-07-28",)', '\nMODERN = ("2027-06-30", "2026-07-28")')
+    insert(names, "\nSUPPORTED = (", '"2028-01-31", ')
     (golden,) = written("Add a tool", "json")
-    (root / "tests" / "exchanges" / "legacy-count-words.json").write_text(golden, encoding="utf-8")
+    exchange = root / "tests" / "exchanges" / "legacy-count-lines.json"
+    exchange.write_text(golden.replace("count_words", "count_lines"), encoding="utf-8")
     run([sys.executable, "-m", "tests.exchanges.write"])
     for page, row in {
         "README.md": "| says how many words | `text` | no |",
         "README.zh.md": "| 统计词数 | `text` | 否 |",
     }.items():
-        replace(root / page, "| `query_video_status` |", f"| `count_words` {row}\n| `query_video_status` |")
+        replace(root / page, "| `query_video_status` |", f"| `count_lines` {row}\n| `query_video_status` |")
     for page in ("protocol.md", "protocol.zh.md"):
-        replace(root / "docs" / page, "MCP 2026-07-28", "MCP 2027-12-31, 2027-01-31, 2026-07-28")
+        replace(root / "docs" / page, "MCP 2026-07-28", "MCP 2028-01-31, 2027-06-30, 2026-07-28")
     run(["git", "add", "--all"])
-    for check in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], ["pytest", "-q", "-x"]):
+    for check in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], ["pytest", "-q", "-ra"]):
         done = run([sys.executable, "-m", *check], check=False)
         assert done.returncode == 0, f"{check}\n{done.stdout[-3000:]}{done.stderr[-1000:]}"

@@ -16,13 +16,15 @@ from scenext_service.config import Config, from_env
 from scenext_service.mcp.dispatch import SUPPORTED_VERSIONS
 from scenext_service.scenext import sandbox
 from scenext_service.scenext.auth import PLACEHOLDER
+from scenext_service.scenext.client import Scenext
 from scenext_service.scenext.failures import KeyMissing
 from scenext_service.serving import metrics
-from scenext_service.tools import gen_video, query_video_status
+from scenext_service.tools import tools
 from scenext_service.tools.credentials import Credentials
 from tests.exchanges import FILES, load
 from tests.support import pages
 from tests.support.messages import KEY, Mcp
+from tests.support.names import TOOLS
 from tests.support.pages import ROOT
 
 LONGEST_README = 170  # lines
@@ -122,11 +124,9 @@ def test_the_keys_of_the_sandbox_are_those_of_the_code(text: str) -> None:
 @either("README.md")
 def test_the_tools_and_their_arguments_are_those_of_the_code(text: str) -> None:
     """Ours: an argument that exists is documented, and none that does not."""
-    rows = {
-        row[0].strip("`"): set(re.findall(r"`(\w{2,})`", row[2])) for row in table(text, "`query_video_status`").rows
-    }
-    schemas = {"query_video_status": query_video_status.SCHEMA, "gen_video": gen_video.schema("m")}
-    assert rows == {name: set(schema["properties"]) for name, schema in schemas.items()}
+    rows = {row[0].strip("`"): set(re.findall(r"`(\w{2,})`", row[2])) for row in table(text, f"`{TOOLS[0]}`").rows}
+    made = tools(Scenext("https://api.example", timeout=1, slots=1), Credentials(), "m")
+    assert rows == {tool.name: set(tool.schema["properties"]) for tool in made}
 
 
 @either("docs/protocol.md")

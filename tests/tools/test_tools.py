@@ -115,7 +115,8 @@ def test_every_parameter_is_described_and_no_key_is_one(
 def test_quality_is_an_enumeration_that_names_the_default_of_the_operator() -> None:
     """Ours: Scenext's API reference, "Create a job", and SCENEXT_DEFAULT_QUALITY."""
     mcp = Mcp(create_app(Config(sandbox=True, default_quality="h")).test_client())
-    quality = mcp.legacy("tools/list").get_json()["result"]["tools"][1]["inputSchema"]["properties"]["quality"]
+    (gen_video,) = (tool for tool in mcp.legacy("tools/list").get_json()["result"]["tools"] if tool["name"] == GEN)
+    quality = gen_video["inputSchema"]["properties"]["quality"]
     assert (quality["type"], quality["enum"]) == ("string", ["h", "m", "l"])
     assert "if left out, h." in quality["description"]
 
