@@ -147,6 +147,16 @@ def test_a_configuration_that_is_given_is_taken_instead_of_the_environment(bare:
     assert create_app(Config()).test_client().get("/healthz").get_json()["sandbox"] is False
 
 
+@pytest.mark.parametrize(("level", "lines"), [("INFO", 2), ("WARNING", 1)])
+def test_a_request_has_its_line_where_lines_are_wanted(
+    capsys: pytest.CaptureFixture[str], level: str, lines: int
+) -> None:
+    """Ours: SCENEXT_LOG_LEVEL; the warning about the sandbox stays."""
+    client = create_app(Config(sandbox=True, log_level=level)).test_client()
+    client.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "ping"})
+    assert len(capsys.readouterr().out.splitlines()) == lines
+
+
 def test_two_applications_share_nothing() -> None:
     """Ours: no module-level mutable state."""
     apps = [create_app(Config(sandbox=sandbox)) for sandbox in (True, False)]
