@@ -167,7 +167,7 @@ class Scenext:
             raise translate(error, self._timeout) from None
         if len(body) > MAX_RESPONSE:
             raise failures.BadResponse(response.status_code, f"larger than {MAX_RESPONSE} bytes")
-        if sum(map(body.count, (b"{", b"[", b","))) > MAX_PARTS:
+        if len(body) > MAX_PARTS and sum(map(body.count, (b"{", b"[", b","))) > MAX_PARTS:
             raise failures.BadResponse(response.status_code, f"of more than {MAX_PARTS} parts")
         if not compressed and raw.length_remaining:  # a cut body: urllib3 would raise at the next read
             raise failures.ConnectionLost

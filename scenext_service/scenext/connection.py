@@ -12,7 +12,6 @@ import io
 import socket
 import ssl
 import time
-from http import HTTPStatus
 from typing import Any
 
 import urllib3
@@ -127,9 +126,9 @@ class _Response(http.client.HTTPResponse):
         parent: Any = super()
         while True:
             version, status, reason = parent._read_status()
-            if status == HTTPStatus.SWITCHING_PROTOCOLS:
+            if status == 101:
                 raise http.client.BadStatusLine("101, which was not asked for")
-            if not HTTPStatus.CONTINUE < status < HTTPStatus.OK:
+            if not 100 < status < 200:
                 return version, status, reason
             http.client.parse_headers(self.fp)
 
@@ -137,7 +136,7 @@ class _Response(http.client.HTTPResponse):
         """Read the headers. http.client keeps connections on which the end of a response is not certain."""
         super().begin()
         framings = [name for name in self.headers if name.lower() in ("content-length", "transfer-encoding")]
-        if len(framings) != 1 or self.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        if len(framings) != 1 or self.status in (204, 304):
             self.will_close = True
 
     def _close_conn(self) -> None:
