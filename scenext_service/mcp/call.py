@@ -1,5 +1,6 @@
 """What goes along with a message: what HTTP said of its caller, and what is said of it in the log."""
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,11 @@ class Record:
     outcome: str | int | None = None  # `ok`, `tool_error`, `internal_error`, or the code of a JSON-RPC error
     failure: str | None = None  # the class of a failed call of Scenext
     upstream_ms: float | None = None  # milliseconds that Scenext took
+
+    def measure(self, started: float, size: int) -> None:
+        """Note the time since `started`, which is a time.monotonic(), and the size of the answer's body."""
+        self.ms = round((time.monotonic() - started) * 1000, 1)
+        self.bytes = size
 
     def fields(self) -> dict[str, Any]:
         """Return what there is to say, by name."""

@@ -90,8 +90,7 @@ class Dispatcher:
             answer = self._message(message, caller, record)
         except RpcError as failure:
             answer = _refusal(failure, 200, record)
-        record.ms = round((time.monotonic() - started) * 1000, 1)
-        record.bytes = len(answer.body or b"")
+        record.measure(started, len(answer.body or b""))
         return answer
 
     def _message(self, message: Message, caller: Caller, record: Record) -> Answer:

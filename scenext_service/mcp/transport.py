@@ -90,8 +90,7 @@ def _complete(record: Record, answer: Answer, environ: dict[str, Any], path: str
     record.path = path
     record.status = answer.status
     if record.ms is None:
-        record.ms = round((time.monotonic() - environ["scenext.started"]) * 1000, 1)
-        record.bytes = len(answer.body or b"")
+        record.measure(environ["scenext.started"], len(answer.body or b""))
 
 
 def _check_headers(environ: dict[str, Any], origin_allowed: bool) -> None:
