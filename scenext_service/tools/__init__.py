@@ -7,7 +7,8 @@
     failure_texts        what the model is told of a failed call
     job_text             a job's data for people
 
-A new tool is a file like `gen_video`, and one line in `tools`.
+A new tool is a file like `gen_video`, and one line in `tools`. Schemas are plain: hosts refuse or drop tools with
+root-level `anyOf`, `pattern`, `additionalProperties`, `$schema`.
 """
 
 from ..mcp import Tool

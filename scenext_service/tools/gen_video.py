@@ -1,7 +1,4 @@
-"""The tool `gen_video`: start a job, which is charged.
-
-Its schemas are plain: hosts refuse or drop tools with root-level `anyOf`, `pattern`, `additionalProperties`, `$schema`.
-"""
+"""The tool `gen_video`: start a job, which is charged."""
 
 from typing import Any
 from urllib.parse import urlsplit

@@ -1,7 +1,4 @@
-"""The tool `query_video_status`: the state of a job, its frames, and the finished video.
-
-Its schemas are plain: hosts refuse or drop tools with root-level `anyOf`, `pattern`, `additionalProperties`, `$schema`.
-"""
+"""The tool `query_video_status`: the state of a job, its frames, and the finished video."""
 
 from typing import Any
 
