@@ -5,7 +5,6 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -16,9 +15,10 @@ from flask import Flask
 
 from scenext_service import create_app
 from scenext_service.config import Config
-from tests.support import upstream as misbehaving
 from tests.support.messages import KEY
 from tests.support.upstream import CERTIFICATE, Upstream, closed_port
+
+pytestmark = pytest.mark.usefixtures("no_network_settings")
 
 IMAGE = "sentinel-image-" + "A" * 1_000_000
 
@@ -49,11 +49,6 @@ def of_a_caller(thing: Any) -> bool:
         return True
     held = list(thing.values()) if isinstance(thing, dict) else thing if isinstance(thing, (list, tuple)) else []
     return any(secret in one for one in held if isinstance(one, str) for secret in (KEY, IMAGE[:20]))
-
-
-@pytest.fixture(autouse=True)
-def _network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    misbehaving.forget_network_settings(monkeypatch, tmp_path)
 
 
 def post(app: Flask, call: Any) -> Any:

@@ -129,8 +129,7 @@ def upstream() -> Iterator[Upstream]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Server]:
     """Run one server for the module, over the network and not in the sandbox."""
-    environ = {"SCENEXT_SANDBOX": "", "SCENEXT_API_BASE_URL": f"{upstream.url}/hold", "no_proxy": "*", "NO_PROXY": "*"}
-    with running(tmp_path_factory.mktemp("hostile"), environ) as started:
+    with running(tmp_path_factory.mktemp("hostile"), upstream.environ("hold")) as started:
         yield started
 
 

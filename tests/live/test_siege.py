@@ -90,8 +90,7 @@ def test_a_crowd_of_bad_clients_stops_the_service_only_so_long(
     limit: float,
 ) -> None:
     """Ours: gunicorn waits for slow and deaf clients as long as they like, and has silent ones take turns of 5 s."""
-    environ = {"SCENEXT_SANDBOX": "", "SCENEXT_API_BASE_URL": f"{scenext.url}/big", "no_proxy": "*", "NO_PROXY": "*"}
-    with running(tmp_path, environ) as server, ExitStack() as opened, ThreadPoolExecutor(4) as probes:
+    with running(tmp_path, scenext.environ("big")) as server, ExitStack() as opened, ThreadPoolExecutor(4) as probes:
         attackers = []
         began = time.monotonic()
         for _ in range(count):

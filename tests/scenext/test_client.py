@@ -15,9 +15,10 @@ from scenext_service.scenext import failures
 from scenext_service.scenext.client import Scenext
 from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.version import VERSION
-from tests.support import upstream as misbehaving
 from tests.support.messages import KEY
-from tests.support.upstream import CERTIFICATE, GOOD, JOB, Request, Upstream, answer, closed_port
+from tests.support.upstream import CERTIFICATE, GOOD, JOB, SHIFTS, Request, Upstream, answer, closed_port
+
+pytestmark = pytest.mark.usefixtures("no_network_settings")
 
 QUESTION = {"question": "求 1+1", "questionImages": ["https://example.com/1.png"], "quality": "m"}
 
@@ -54,11 +55,6 @@ def failure(call: Call, scenext: Scenext) -> failures.ScenextError:
 
 def seen(error: failures.ScenextError) -> Seen:
     return type(error), getattr(error, "status", None), error.detail
-
-
-@pytest.fixture(autouse=True)
-def _network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    misbehaving.forget_network_settings(monkeypatch, tmp_path)
 
 
 @pytest.fixture
@@ -366,7 +362,7 @@ def own_and_others(scenext: Scenext, caller: int) -> list[str]:
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-@pytest.mark.parametrize("behaviour", misbehaving.SHIFTS)
+@pytest.mark.parametrize("behaviour", SHIFTS)
 def test_nobody_gets_the_answer_of_another(monkeypatch: pytest.MonkeyPatch, behaviour: str, tls: bool) -> None:
     """Spec: RFC 9110, section 15.2; RFC 9112, sections 6.3 and 9.2. Ours: nor one's own answer to another question."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATE))

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +18,10 @@ from scenext_service.scenext import failures, names
 from scenext_service.scenext.adapter import Idle
 from scenext_service.scenext.client import Scenext
 from scenext_service.scenext.deadline import DeadlineAdapter
-from tests.support import upstream as misbehaving
 from tests.support.messages import KEY
 from tests.support.upstream import CERTIFICATE, GOOD, JOB, Upstream, deaf_port
+
+pytestmark = pytest.mark.usefixtures("no_network_settings")
 
 TIMEOUT = 0.3  # seconds
 MARGIN = 1.0  # seconds, for a machine that is busy with something else
@@ -55,11 +55,6 @@ def expect_deadline(
     took = time.monotonic() - before
     assert caught.value.detail == (f"{timeout:g}" if failure is failures.DeadlinePassed else "")
     assert timeout - 0.05 < took < timeout + MARGIN
-
-
-@pytest.fixture(autouse=True)
-def _network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    misbehaving.forget_network_settings(monkeypatch, tmp_path)
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "tls"])

@@ -217,13 +217,9 @@ def scenext() -> Iterator[Upstream]:
         yield started
 
 
-def environ_of(scenext: Upstream) -> dict[str, str]:
-    return {"SCENEXT_SANDBOX": "", "SCENEXT_API_BASE_URL": f"{scenext.url}/hold", "no_proxy": "*", "NO_PROXY": "*"}
-
-
 def test_a_worker_survives_more_connections_than_descriptors(tmp_path: Path, scenext: Upstream) -> None:
     """Ours: 1,100 silent connections with `ulimit -n 1024`, while 20 jobs that are charged for are being started."""
-    environ = {**environ_of(scenext), "WEB_CONCURRENCY": "1"}
+    environ = {**scenext.environ("hold"), "WEB_CONCURRENCY": "1"}
     with (
         running(tmp_path, environ, ulimit="-n 1024") as server,
         ThreadPoolExecutor(20) as callers,
@@ -245,7 +241,7 @@ def test_a_worker_survives_more_connections_than_descriptors(tmp_path: Path, sce
 
 def test_a_worker_that_runs_short_says_so_once_and_goes_on(tmp_path: Path, scenext: Upstream) -> None:
     """Ours: the limit of a process may be lowered while it runs, and others may use up what the system has."""
-    environ = {**environ_of(scenext), "WEB_CONCURRENCY": "1"}
+    environ = {**scenext.environ("hold"), "WEB_CONCURRENCY": "1"}
     with running(tmp_path, environ) as server, ThreadPoolExecutor(2) as callers, ExitStack() as opened:
         (worker,) = before = workers(server)
         call = callers.submit(ask, server, POST)

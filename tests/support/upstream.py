@@ -17,7 +17,6 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import orjson
-import pytest
 
 CERTIFICATE = Path(__file__).with_name("loopback.pem")  # of 127.0.0.1, localhost and two hosts behind the proxy
 MIB = 1024 * 1024
@@ -300,6 +299,11 @@ class Upstream:
             thread.join(5)
         assert not any(thread.is_alive() for thread in self._threads)
 
+    def environ(self, behaviour: str) -> dict[str, str]:
+        """Return the variables that have a service call this, over the network, and be answered so."""
+        base_url = f"{self.url}/{behaviour}"
+        return {"SCENEXT_SANDBOX": "", "SCENEXT_API_BASE_URL": base_url, "no_proxy": "*", "NO_PROXY": "*"}
+
     def open_connections(self, expected: int) -> int:
         """Return how many connections are open, once they are as many as expected or two seconds have passed."""
         with self._changed:
@@ -419,11 +423,3 @@ def deaf_port() -> Iterator[int]:
         sock.bind(("127.0.0.1", 0))
         sock.listen()
         yield sock.getsockname()[1]
-
-
-def forget_network_settings(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    """Take away what the machine that runs the tests says about proxies, certificates and passwords."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle", "netrc"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setenv("HOME", str(home))

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import takewhile
 from typing import Any
 
+from tests.support.pages import ROOT
 from tests.support.upstream import CERTIFICATE, Upstream
 
 from .conversation import Talk
@@ -62,7 +63,7 @@ def gevent(site: Site) -> Iterator[Address]:
 
 def many_slow_calls(site: Site, address: Address) -> str:
     """Tell that many HTTPS calls wait in one process, and are no burden to the rest. Raises AssertionError."""
-    environ = {"REQUESTS_CA_BUNDLE": str(site.code / "tests" / "support" / CERTIFICATE.name), "WEB_CONCURRENCY": "1"}
+    environ = {"REQUESTS_CA_BUNDLE": str(site.code / CERTIFICATE.relative_to(ROOT)), "WEB_CONCURRENCY": "1"}
     with Upstream(tls=True) as upstream:
         environ["SCENEXT_API_BASE_URL"] = f"{upstream.url}/hold"
         with _gevent(site, environ) as at, ThreadPoolExecutor(MANY) as pool:
