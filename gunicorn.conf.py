@@ -6,6 +6,7 @@ Source: gunicorn's manual, "Settings". Overridden by GUNICORN_CMD_ARGS and by th
 import gc
 import os
 import resource
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -20,12 +21,13 @@ bind = f"{_everywhere}:{_port}" if _port else "127.0.0.1:8000"
 # Heroku sets WEB_CONCURRENCY by the size of the dyno; elsewhere two, for a second core and for `kill -9`.
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 
-# Waiting for Scenext takes a thread and almost nothing else; idle threads cost next to nothing. A kept connection stays
-# with the worker that accepted it, and one of two workers may get 170 of 200, so each needs more than 200 threads.
+# Waiting takes a thread and almost nothing else, and threads that were never needed cost nothing. Half of them may wait
+# for the end of a job, and one of two workers may have to keep 425 of 500 such callers: a connection stays with the
+# worker that accepted it.
 # The class is gunicorn's gthread, except for how it takes and shares connections, hands them to threads, limits their
 # time, refuses malformed requests, and closes.
 worker_class = "scenext_service.serving.worker.Worker"
-threads = 256
+threads = 1000
 
 # Slots are counted from the threads, so those that the platform does not allow must not be counted on. Heroku's small
 # dynos allow 256 threads and processes in all (`ulimit -u`), of which 16 are for everything else.
@@ -48,9 +50,10 @@ if _descriptors != resource.RLIM_INFINITY:
     threads = max(5, min(threads, _descriptors // 4))
     worker_connections = min(worker_connections, _descriptors - 2 * threads - min(64, _descriptors // 8))
 
-# Calls of Scenext are capped below the threads, so that there is always a thread for everything else, slow uploads
-# included: a request of which the first byte is there has a thread until the last is, 60 s at most.
-raw_env = [] if os.environ.get("SCENEXT_UPSTREAM_SLOTS", "").strip() else [f"SCENEXT_UPSTREAM_SLOTS={threads * 4 // 5}"]
+# Calls of Scenext and calls that wait are capped below the threads, so that there is always a thread for everything
+# else, slow uploads included: a request of which the first byte is there has a thread until the last is, 60 s at most.
+_caps = {"SCENEXT_UPSTREAM_SLOTS": threads * 4 // 5, "SCENEXT_WAITING_CALLS": threads // 2}
+raw_env = [f"{name}={most}" for name, most in _caps.items() if not os.environ.get(name, "").strip()]
 
 # Loads the application once, before the fork: quicker starts, shared memory, and a bad configuration ends the start.
 preload_app = True
@@ -59,7 +62,8 @@ preload_app = True
 # router repeats a POST that met a closed connection.
 keepalive = 95
 
-# Seconds. Platforms kill 30 s after SIGTERM; a call lasts at most SCENEXT_TIMEOUT (20) and ends before that.
+# Seconds. Platforms kill 30 s after SIGTERM; a call of Scenext lasts at most SCENEXT_TIMEOUT (20) and ends before that.
+# Calls that wait are ended: `post_worker_init`.
 graceful_timeout = 25
 
 # Seconds without a sign of life from a worker. Not a limit for requests: a gthread worker gives signs while they wait.
@@ -90,6 +94,19 @@ def on_starting(server: Any) -> None:
     """Refuse gevent with a preloaded application: its ssl is the unpatched one, and every HTTPS call would fail."""
     if server.cfg.preload_app and server.cfg.worker_class_str == "gevent":
         sys.exit("scenext_service cannot start: for gevent, preload_app must be False; see docs/deploy/server.md")
+
+
+def post_worker_init(worker: Any) -> None:
+    """Have SIGTERM, which is also how a reload ends a worker, end the calls that wait: they would last up to 900 s."""
+    application: Any = worker.app.wsgi()
+    end: Any = signal.getsignal(signal.SIGTERM)
+
+    def end_waits_too(number: int, frame: Any) -> None:
+        application.stop()
+        end(number, frame)
+
+    signal.signal(signal.SIGTERM, end_waits_too)
+    signal.siginterrupt(signal.SIGTERM, False)  # as gunicorn has it: a system call that was under way goes on
 
 
 def when_ready(server: Any) -> None:

@@ -9,3 +9,8 @@ try:
     app = application = create_app()
 except ConfigError as error:
     sys.exit(f"scenext_service cannot start: {error}")
+
+# Have the end of a process end the calls that wait. For gunicorn it is in gunicorn.conf.py.
+apache = sys.modules.get("mod_wsgi")
+if apache is not None:
+    apache.subscribe_shutdown(lambda *args, **kwargs: app.stop())

@@ -7,7 +7,6 @@ all, and it alone knows the configuration.
 import logging
 import os
 
-from flask import Flask
 from requests.adapters import BaseAdapter
 
 from . import config as configuration
@@ -16,11 +15,12 @@ from .config import Config
 from .scenext.auth import PLACEHOLDER
 from .scenext.client import Scenext
 from .scenext.sandbox import Sandbox
-from .serving import health, logs
+from .serving import health, leaving, logs
 from .serving.application import Service
 from .serving.metrics import Metrics
-from .tools import INSTRUCTIONS, tools
+from .tools import instructions, tools
 from .tools.credentials import Credentials
+from .tools.waiting import Waits
 from .version import VERSION
 
 __all__ = ["create_app"]
@@ -28,7 +28,7 @@ __all__ = ["create_app"]
 log = logging.getLogger(__name__)
 
 
-def create_app(config: Config | None = None, adapter: BaseAdapter | None = None) -> Flask:
+def create_app(config: Config | None = None, adapter: BaseAdapter | None = None) -> Service:
     """Make the application; the configuration comes from the environment where it is left out.
 
     `adapter` replaces the transport under the Scenext client. Raises config.ConfigError.
@@ -36,20 +36,23 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
     config = config or configuration.from_env(os.environ)
     logs.configure(config.log_level, config.log_format)
     _warn(config)
+    app = Service(__name__)
     metrics = Metrics() if config.metrics else None
     scenext = Scenext(
         config.api_base_url,
         timeout=config.timeout,
         slots=config.upstream_slots,
         adapter=adapter or (Sandbox() if config.sandbox else None),
-        in_use=metrics.occupy if metrics else lambda change: None,
+        in_use=metrics.occupy if metrics else _nobody_counts,
     )
+    counted = metrics.wait if metrics else _nobody_counts
+    waits = Waits(config.max_wait, config.waiting_calls, stopping=lambda: app.stopping, in_use=counted)
+    keys = Credentials(config.api_key, config.access_token)
     server = mcp.Server(
         info={"name": "scenext_service", "title": "Scenext", "version": VERSION},
-        instructions=INSTRUCTIONS,
-        tools=mcp.Registry(tools(scenext, Credentials(config.api_key, config.access_token), config.default_quality)),
+        instructions=instructions(config.max_wait),
+        tools=mcp.Registry(tools(scenext, keys, config.default_quality, waits)),
     )
-    origins = mcp.Origins(config.allowed_origins, own=config.public)
 
     def report(record: mcp.Record) -> None:
         if metrics is None and not logs.wanted():
@@ -59,10 +62,16 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
         if metrics is not None:
             metrics.observe(fields)
 
-    app = Service(__name__)
-    app.register_blueprint(mcp.create_blueprint(server, origins, config.max_body, report))
+    origins = mcp.Origins(config.allowed_origins, own=config.public)
+    app.register_blueprint(
+        mcp.create_blueprint(server, origins, config.max_body, report, config.max_wait, leaving.left)
+    )
     app.register_blueprint(health.create_blueprint(config.sandbox, metrics))
     return app
+
+
+def _nobody_counts(change: int) -> None:
+    """Do nothing: the operator asked for no metrics."""
 
 
 def _warn(config: Config) -> None:

@@ -18,6 +18,8 @@ LOG_FORMATS = ("logfmt", "json")
 # byte that platforms allow.
 MAX_TIMEOUT = 24.0
 
+MAX_WAIT = 900  # seconds; no client is known that waits longer for one call
+
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -38,6 +40,8 @@ class Config:
     allowed_origins: frozenset[str] = frozenset()  # whole origins, or "*"
     timeout: float = 20.0  # seconds, for one call of the API from connect to the last byte
     upstream_slots: int = 120  # calls of the API at the same time, in one process
+    max_wait: int = 50  # seconds that a call may wait for a job to end; 0 is not at all
+    waiting_calls: int = 60  # calls that do so at the same time, in one process
     sandbox: bool = False
     metrics: bool = False
     public: bool = False  # reached by others than this machine: a platform set PORT
@@ -56,8 +60,10 @@ def from_env(environ: Mapping[str, str]) -> Config:
         log_level=_choice(env, "SCENEXT_LOG_LEVEL", LOG_LEVELS, default.log_level),
         log_format=_choice(env, "SCENEXT_LOG_FORMAT", LOG_FORMATS, default.log_format),
         allowed_origins=_origins(env),
-        timeout=_number(env, "SCENEXT_TIMEOUT", default.timeout, MAX_TIMEOUT),
-        upstream_slots=int(_number(env, "SCENEXT_UPSTREAM_SLOTS", default.upstream_slots, 10_000, whole=True)),
+        timeout=_seconds(env, "SCENEXT_TIMEOUT", default.timeout, MAX_TIMEOUT),
+        upstream_slots=_whole(env, "SCENEXT_UPSTREAM_SLOTS", default.upstream_slots, 1, 10_000),
+        max_wait=_whole(env, "SCENEXT_MAX_WAIT", default.max_wait, 0, MAX_WAIT),
+        waiting_calls=_whole(env, "SCENEXT_WAITING_CALLS", default.waiting_calls, 1, 10_000),
         sandbox=_switch(env, "SCENEXT_SANDBOX"),
         metrics=_metrics(env),
         public="PORT" in env,
@@ -72,18 +78,30 @@ def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...], default
     raise ConfigError(f"{name} must be one of {', '.join(choices)}; it is {given!r}")
 
 
-def _number(env: Mapping[str, str], name: str, default: float, most: float, *, whole: bool = False) -> float:
+def _seconds(env: Mapping[str, str], name: str, default: float, most: float) -> float:
     given = env.get(name)
     if given is None:
         return default
     try:
-        number = int(given) if whole else float(given)
+        number = float(given)
     except ValueError:
         number = -1
     if 0 < number <= most:  # NaN fails this comparison
         return number
-    kind = "a whole number" if whole else "a number of seconds"
-    raise ConfigError(f"{name} must be {kind} above 0 and at most {most:g}; it is {given!r}")
+    raise ConfigError(f"{name} must be a number of seconds above 0 and at most {most:g}; it is {given!r}")
+
+
+def _whole(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    given = env.get(name)
+    if given is None:
+        return default
+    try:
+        number = int(given)
+    except ValueError:
+        number = -1
+    if least <= number <= most:
+        return number
+    raise ConfigError(f"{name} must be a whole number from {least} to {most}; it is {given!r}")
 
 
 def _switch(env: Mapping[str, str], name: str) -> bool:

@@ -25,6 +25,8 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         allowed_origins=frozenset(),
         timeout=20.0,
         upstream_slots=120,
+        max_wait=50,
+        waiting_calls=60,
         sandbox=False,
         public=False,
         max_body=8 * 1024 * 1024,
@@ -40,6 +42,8 @@ VARIABLES = [
     "SCENEXT_ALLOWED_ORIGINS",
     "SCENEXT_TIMEOUT",
     "SCENEXT_UPSTREAM_SLOTS",
+    "SCENEXT_MAX_WAIT",
+    "SCENEXT_WAITING_CALLS",
     "SCENEXT_SANDBOX",
     "PORT",
 ]
@@ -69,6 +73,9 @@ def test_a_blank_variable_is_unset(blank: str) -> None:
         pytest.param("TIMEOUT", "1.5", "timeout", 1.5, id="timeout"),
         pytest.param("TIMEOUT", "24", "timeout", 24.0, id="timeout-most"),
         pytest.param("UPSTREAM_SLOTS", "1", "upstream_slots", 1, id="slots"),
+        pytest.param("MAX_WAIT", "0", "max_wait", 0, id="no-wait"),
+        pytest.param("MAX_WAIT", "900", "max_wait", 900, id="longest-wait"),
+        pytest.param("WAITING_CALLS", "1", "waiting_calls", 1, id="waiting-calls"),
         *[pytest.param("SANDBOX", on, "sandbox", True, id=f"sandbox-{on}") for on in ("1", "true", "YES", "On")],
         *[pytest.param("SANDBOX", off, "sandbox", False, id=f"sandbox-{off}") for off in ("0", "False", "no", "off")],
     ],
@@ -123,6 +130,8 @@ def test_a_port_means_that_the_public_reaches_the_server() -> None:
             pytest.param("SCENEXT_UPSTREAM_SLOTS", bad, id=f"slots-{bad[:9]}")
             for bad in ("many", "0", "-1", "1.5", "10001", "9" * 5000)
         ],
+        *[pytest.param("SCENEXT_MAX_WAIT", bad, id=f"wait-{bad}") for bad in ("long", "-1", "901", "2.5", "50s")],
+        *[pytest.param("SCENEXT_WAITING_CALLS", bad, id=f"waiting-{bad}") for bad in ("all", "0", "-1", "10001")],
         pytest.param("SCENEXT_SANDBOX", "maybe", id="sandbox"),
         pytest.param("SCENEXT_SANDBOX", "2", id="sandbox-number"),
     ],
@@ -151,3 +160,4 @@ def test_every_call_ends_before_gunicorn_and_the_platforms_give_up(monkeypatch: 
     gunicorn = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
     assert 0 < Config().timeout <= MAX_TIMEOUT < gunicorn["graceful_timeout"] < 30
     assert 0 < Config().upstream_slots < gunicorn["threads"]
+    assert 0 < Config().waiting_calls < gunicorn["threads"]

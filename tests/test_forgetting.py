@@ -5,6 +5,7 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -20,9 +21,11 @@ from tests.support.upstream import CERTIFICATE, Upstream, closed_port
 
 pytestmark = pytest.mark.usefixtures("no_network_settings")
 
+STREAM = "application/json, text/event-stream"
 IMAGE = "sentinel-image-" + "A" * 1_000_000
 
 QUERY = {"name": "query_video_status", "arguments": {"task_id": "12345"}}
+WAIT = {"name": "query_video_status", "arguments": {"task_id": "12345", "wait_seconds": 2, "frames": "none"}}
 GEN = {"name": "gen_video", "arguments": {"question_images": [IMAGE]}}
 
 
@@ -51,8 +54,11 @@ def of_a_caller(thing: Any) -> bool:
     return any(secret in one for one in held if isinstance(one, str) for secret in (KEY, IMAGE[:20]))
 
 
-def post(app: Flask, call: Any) -> Any:
-    """Call a tool as a WSGI server does: Flask's test client keeps what it sent. Return whether that failed."""
+def post(app: Flask, call: Any, accept: str = "application/json", events: int = 100) -> Any:
+    """Call a tool as a WSGI server does: Flask's test client keeps what it sent. Return whether that failed.
+
+    Of a stream no more than so many events are taken; None is returned where none of them was the answer.
+    """
     body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call})
     environ = {
         "REQUEST_METHOD": "POST",
@@ -60,20 +66,29 @@ def post(app: Flask, call: Any) -> Any:
         "CONTENT_TYPE": "application/json",
         "CONTENT_LENGTH": str(len(body)),
         "HTTP_AUTHORIZATION": f"Bearer {KEY}",
+        "HTTP_ACCEPT": accept,
+        "wsgi.multithread": True,
         "wsgi.input": io.BytesIO(body),
         "wsgi.errors": sys.stderr,
         "wsgi.url_scheme": "http",
     }
-    answer = b"".join(app(environ, lambda status, headers: None))  # type: ignore[arg-type]
-    return orjson.loads(answer)["result"]["isError"]
+    answered: Any = app(environ, lambda status, headers: None)  # type: ignore[arg-type]
+    answer = b"".join(islice(answered, events))
+    if hasattr(answered, "close"):
+        answered.close()
+    if accept == STREAM:
+        answer = answer.removesuffix(b"\n\n").rpartition(b"\n\n")[2].removeprefix(b"data: ")
+    return orjson.loads(answer)["result"]["isError"] if answer != b":" else None
 
 
-def assert_forgotten(url: str, call: Any, failing: bool = True) -> None:
+def assert_forgotten(
+    url: str, call: Any, failing: bool | None = True, accept: str = "application/json", events: int = 100
+) -> None:
     """Make one call through the whole service, and look for what is left of it."""
     app = create_app(Config(api_base_url=url, timeout=0.3))
-    post(app, call)  # what is made once is there afterwards
+    post(app, call, accept, events)  # what is made once is there afterwards
     with uncollected() as found:
-        failed = post(app, call)
+        failed = post(app, call, accept, events)
     assert failed is failing
     assert [type(thing) for thing in found if of_a_caller(thing)] == []
 
@@ -129,6 +144,22 @@ def test_a_good_call_leaves_nothing_behind(call: Any) -> None:
     """Ours: nor the answer, which holds the links to a caller's video."""
     with Upstream() as upstream:
         assert_forgotten(f"{upstream.url}/api", call, failing=False)
+
+
+@pytest.mark.parametrize("accept", ["application/json", STREAM], ids=["body", "stream"])
+@pytest.mark.parametrize(
+    ("behaviour", "failing"), [("api", False), ("good-then-closed", False), ("good-then-401", True)]
+)
+def test_a_call_that_waited_leaves_nothing_behind(behaviour: str, failing: bool, accept: str) -> None:
+    """Ours: whatever became of its later questions."""
+    with Upstream() as upstream:
+        assert_forgotten(f"{upstream.url}/{behaviour}", WAIT, failing, accept)
+
+
+def test_a_caller_who_left_leaves_nothing_behind() -> None:
+    """Ours: his stream is closed in the middle, and never finished."""
+    with Upstream() as upstream:
+        assert_forgotten(f"{upstream.url}/api", WAIT, None, STREAM, events=1)
 
 
 def test_what_is_left_behind_is_noticed() -> None:

@@ -30,7 +30,7 @@ ROOMS = {
 # Where each library may be imported, beside `__init__`, which wires all. A folder is a room.
 LIBRARIES = {
     "flask": ("mcp/transport.py", "serving"),
-    "werkzeug": ("mcp/transport.py", "serving"),
+    "werkzeug": ("mcp/refusals.py", "serving"),
     "requests": ("scenext",),
     "urllib3": ("scenext",),
     "gunicorn": ("serving",),
@@ -99,7 +99,7 @@ def test_each_module_imports_only_what_its_place_allows(module: str) -> None:
         pytest.param("mcp/eras.py", "from .jsonrpc import RpcError", [], id="beside"),
         pytest.param("mcp/eras.py", "import orjson", [], id="library"),
         pytest.param("tools/asking.py", "def f() -> None:\n    import flask", ["flask"], id="flask-inside-a-function"),
-        pytest.param("mcp/dispatch.py", "from werkzeug.wsgi import f", ["werkzeug.wsgi.f"], id="werkzeug"),
+        pytest.param("mcp/transport.py", "from werkzeug.wsgi import f", ["werkzeug.wsgi.f"], id="werkzeug"),
         pytest.param("serving/health.py", "import urllib3.util", ["urllib3.util"], id="urllib3"),
         pytest.param("scenext/client.py", "from gunicorn import util", ["gunicorn.util"], id="gunicorn"),
         pytest.param("serving/worker.py", "import gunicorn", [], id="gunicorn-in-its-place"),

@@ -2,8 +2,10 @@
 
 A request moves one way, from top to bottom, and its answer back:
 
-    transport    HTTP: path, method, Origin, media type, size, CORS. The only module that knows Flask.
+    transport    HTTP: from a request to its answer, and its headers. The only module that knows Flask.
+    refusals     what is refused before a message is read
     origins      which web pages may call
+    streaming    an answer that takes long: as a stream of events, or in one piece
     dispatch     bytes to messages, batches and notifications; which era a request belongs to
     jsonrpc      the JSON-RPC envelope and its errors
     eras         what an era is
@@ -11,13 +13,13 @@ A request moves one way, from top to bottom, and its answer back:
     modern       the era of 2026-07-28
     registry     what the server says about itself; the tools: definitions, argument checks, calls
     arguments    what the model is told of arguments that do not fit
-    call         what goes along with a message: its caller, and its record for the log
+    call         what goes along with a message: its caller, its record for the log, progress
 
 Nothing here knows Scenext. A new protocol revision of a known era is one entry in that era's `VERSIONS`; a new era is a
 module like `modern`, and one entry in `dispatch.ERAS`.
 """
 
-from .call import Call, Caller, Record
+from .call import Call, Caller, Record, Steps
 from .origins import Origins
 from .registry import Registry, Server, Tool, ToolError, ToolResult
 from .transport import create_blueprint
@@ -29,6 +31,7 @@ __all__ = [
     "Record",
     "Registry",
     "Server",
+    "Steps",
     "Tool",
     "ToolError",
     "ToolResult",

@@ -1,16 +1,18 @@
 """From the bytes of one HTTP body to the bytes and the status of its answer. Pure: no Flask, no sockets.
 
-Source: MCP 2026-07-28, basic/transports/streamable-http "Sending Messages"; 2025-03-26, basic/transports (batches).
+Source: MCP 2026-07-28, basic/transports/streamable-http "Sending Messages", basic/patterns/progress; 2025-03-26,
+basic/transports (batches).
 """
 
 import logging
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import legacy, modern
-from .call import Call, Caller, Record
+from .call import Call, Caller, Record, Steps
 from .eras import Era, check_version_header
 from .jsonrpc import (
     INTERNAL_ERROR,
@@ -55,18 +57,18 @@ class Dispatcher:
     def __init__(self, server: Server) -> None:
         self._eras: list[Era] = [era.era(server, SUPPORTED_VERSIONS) for era in ERAS]
 
-    def handle(self, body: bytes, caller: Caller) -> Answer:
+    def handle(self, body: bytes, caller: Caller) -> Steps[Answer]:
         """Answer one HTTP body. Never raises: a bug of ours becomes an internal error, and its trace a log line."""
         record = Record(request_id=caller.request_id)
         try:
             value = loads(body)
             if isinstance(value, list):
-                return self._batch(value, caller)
-            return self._message(parse(value), caller, record)
+                return (yield from self._batch(value, caller))
+            return (yield from self._message(parse(value), caller, record))
         except RpcError as failure:
             return _refusal(failure, 400, record)
 
-    def _batch(self, values: list[Any], caller: Caller) -> Answer:
+    def _batch(self, values: list[Any], caller: Caller) -> Steps[Answer]:
         version = legacy.UNDECLARED_VERSION if caller.protocol_version is None else caller.protocol_version
         if version != legacy.BATCH_VERSION:
             raise RpcError(
@@ -74,12 +76,16 @@ class Dispatcher:
             )
         if not 0 < len(values) <= MAX_BATCH:
             raise RpcError(INVALID_REQUEST, f"Invalid Request: a batch has 1 to {MAX_BATCH} messages")
-        answers = [self._entry(value, caller) for value in values]
-        records = tuple(record for answer in answers for record in answer.records)
-        bodies = [answer.body for answer in answers if answer.body is not None]
+        impatient = replace(caller, patience=0.0)  # the others wait for each of them
+        bodies: list[bytes] = []
+        records: tuple[Record, ...] = ()
+        for value in values:
+            answer = yield from self._entry(value, impatient)
+            bodies += [] if answer.body is None else [answer.body]
+            records += answer.records
         return Answer(200, b"[" + b",".join(bodies) + b"]", records) if bodies else Answer(202, None, records)
 
-    def _entry(self, value: Any, caller: Caller) -> Answer:
+    def _entry(self, value: Any, caller: Caller) -> Steps[Answer]:
         """Answer one message of a batch, and note how long that took."""
         record = Record(request_id=caller.request_id)
         started = time.monotonic()
@@ -87,25 +93,26 @@ class Dispatcher:
             message = parse(value)
             if isinstance(message, Request) and not self._era(message, caller).batched(message.method):
                 raise RpcError(INVALID_REQUEST, "Invalid Request: this message cannot be in a batch", id=message.id)
-            answer = self._message(message, caller, record)
+            answer = yield from self._message(message, caller, record)
         except RpcError as failure:
             answer = _refusal(failure, 200, record)
         record.measure(started, len(answer.body or b""))
         return answer
 
-    def _message(self, message: Message, caller: Caller, record: Record) -> Answer:
+    def _message(self, message: Message, caller: Caller, record: Record) -> Steps[Answer]:
         if isinstance(message, Request):
-            return self._request(message, caller, record)
+            return (yield from self._request(message, caller, record))
         # Neither has an effect on a server without sessions.
         record.method = "notification" if isinstance(message, Notification) else "response"
         check_version_header(caller.protocol_version, SUPPORTED_VERSIONS)
         record.outcome = "ok"
         return Answer(202, None, (record,))
 
-    def _request(self, request: Request, caller: Caller, record: Record) -> Answer:
+    def _request(self, request: Request, caller: Caller, record: Record) -> Steps[Answer]:
         era = self._era(request, caller)
         method = era.methods.get(request.method)
-        trace = _traceparent(request.params, caller)
+        meta = _meta(request.params)
+        trace = _traceparent(meta, caller)
         record.era = era.name
         record.method = "unknown" if method is None else request.method  # a made-up name is kept out of the log
         record.trace_id = trace and trace.split("-")[1]
@@ -114,7 +121,10 @@ class Dispatcher:
             if method is None:
                 raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method[:100]}")
             record.outcome = "ok"  # unless the method says something else
-            return Answer(200, result(request.id, method(params, Call(caller, record, trace))), (record,))
+            value = method(params, Call(caller, record, trace, _progress_token(meta)))
+            if isinstance(value, Generator):
+                value = yield from value
+            return Answer(200, result(request.id, value), (record,))
         except RpcError as failure:
             failure.id = request.id
             return _refusal(failure, era.statuses.get(failure.code, era.status), record)
@@ -131,14 +141,22 @@ def _refusal(failure: RpcError, status: int, record: Record) -> Answer:
     return Answer(status, error(failure.id, failure), (record,))
 
 
-def _traceparent(params: Any, caller: Caller) -> str | None:
+def _meta(params: Any) -> dict[str, Any]:
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    return meta if isinstance(meta, dict) else {}
+
+
+def _progress_token(meta: dict[str, Any]) -> str | int | None:
+    token = meta.get("progressToken")
+    return token if isinstance(token, (str, int)) and not isinstance(token, bool) else None
+
+
+def _traceparent(meta: dict[str, Any], caller: Caller) -> str | None:
     """Return the trace context from `_meta.traceparent`, else from the header; None where neither has a valid one.
 
     Of a later version it is what version 00 defines, as version 00: a caller can put anything behind that.
     """
-    meta = params.get("_meta") if isinstance(params, dict) else None
-    given = meta.get("traceparent") if isinstance(meta, dict) else None
-    for value in (given, caller.traceparent):
+    for value in (meta.get("traceparent"), caller.traceparent):
         if isinstance(value, str) and (match := _TRACEPARENT.fullmatch(value)):
             return f"00{match[1]}"
     return None

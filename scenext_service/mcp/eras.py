@@ -14,7 +14,8 @@ from typing import Any
 from .call import Call, Caller
 from .jsonrpc import UNSUPPORTED_PROTOCOL_VERSION, Request, RpcError
 
-# A method takes its params and returns the result: an object that orjson can write. It raises RpcError.
+# A method takes its params and returns the result: an object that orjson can write, or steps that end in one. It raises
+# RpcError.
 Method = Callable[[dict[str, Any], Call], Any]
 
 

@@ -137,6 +137,11 @@ def result(id: Id, value: Any) -> bytes:
     return orjson.dumps({"jsonrpc": "2.0", "id": id, "result": value})
 
 
+def notification(method: str, params: dict[str, Any]) -> bytes:
+    """Write a notification."""
+    return orjson.dumps({"jsonrpc": "2.0", "method": method, "params": params})
+
+
 def error(id: Id | None, failure: RpcError) -> bytes:
     """Write the response that carries an error. An unknown id is null: clients drop a message without the field."""
     body = {"code": failure.code, "message": failure.message}

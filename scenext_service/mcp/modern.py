@@ -10,7 +10,7 @@ server/discover, server/tools, server/utilities/caching.
 import base64
 from typing import Any
 
-from .call import Call, Caller
+from .call import Call, Caller, Steps
 from .eras import Era, unsupported_version
 from .jsonrpc import HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND, Request, RpcError, params_of
 from .registry import CAPABILITIES, Server, refuse_cursor
@@ -46,8 +46,8 @@ def era(server: Server, supported: tuple[str, ...]) -> Era:
         refuse_cursor(params)
         return tool_list
 
-    def tools_call(params: dict[str, Any], call: Call) -> Any:
-        return {**server.tools.call(params, call), **stamp}
+    def tools_call(params: dict[str, Any], call: Call) -> Steps[Any]:
+        return {**(yield from server.tools.call(params, call)), **stamp}
 
     return Era(
         name="modern",

@@ -4,7 +4,7 @@ Source: MCP 2026-07-28, server/tools; SEP-1303 (wrong arguments are a tool error
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ import fastjsonschema
 import orjson
 
 from .arguments import explain
-from .call import Call
+from .call import Call, Steps
 from .jsonrpc import INVALID_PARAMS, RpcError
 
 log = logging.getLogger(__name__)
@@ -37,13 +37,16 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool. `schema` is published and enforced; `aliases` maps other spellings of arguments to its own."""
+    """A tool. `schema` is published and enforced; `aliases` maps other spellings of arguments to its own.
+
+    A tool that takes long is a generator function: what it yields is said in `call.Steps`.
+    """
 
     name: str
     title: str
     description: str
     schema: dict[str, Any]
-    call: Callable[[dict[str, Any], Call], ToolResult]
+    call: Callable[[dict[str, Any], Call], ToolResult | Steps[ToolResult]]
     output_schema: dict[str, Any] | None = None
     annotations: dict[str, Any] | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -71,7 +74,7 @@ class Registry:
         """Return every tool's definition."""
         return [tool.definition() for tool in self._tools.values()]
 
-    def call(self, params: dict[str, Any], call: Call) -> dict[str, Any]:
+    def call(self, params: dict[str, Any], call: Call) -> Steps[dict[str, Any]]:
         """Answer `tools/call`: `{"content": [...], "isError": bool}`, with `structuredContent` on success.
 
         Raises RpcError where the call itself is malformed or names no tool of ours.
@@ -84,6 +87,8 @@ class Registry:
             raise RpcError(INVALID_PARAMS, 'Invalid params: "arguments" must be an object')
         try:
             result = tool.call(self._checked(tool, arguments or {}), call)
+            if isinstance(result, Generator):
+                result = yield from result
         except ToolError as error:
             call.record.outcome = "tool_error"
             return {"content": [_text(str(error))], "isError": True}

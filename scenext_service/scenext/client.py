@@ -41,6 +41,14 @@ class Operation(NamedTuple):
     repeatable: bool
 
 
+class _Deadline(NamedTuple):
+    end: float  # a time.monotonic()
+    seconds: float  # that the call had in all
+
+    def left(self) -> float:
+        return self.end - time.monotonic()
+
+
 # A job costs money, so it is started once or not at all. Asking for its status is free.
 GET_STATUS = Operation("GET", "/get_status/", repeatable=True)
 GEN_VIDEO = Operation("POST", "/gen_video", repeatable=False)
@@ -68,21 +76,23 @@ class Scenext:
         self._slots = threading.BoundedSemaphore(slots)
         self._in_use = in_use
 
-    def get_status(self, task_id: str, key: str, started: float, headers: Headers = NO_HEADERS) -> dict[str, Any]:
+    def get_status(
+        self, task_id: str, key: str, started: float, headers: Headers = NO_HEADERS, timeout: float | None = None
+    ) -> dict[str, Any]:
         """Return the `data` object of a job. `started` is the time.monotonic() from which the timeout counts.
 
-        `headers` go with the request. Raises any ScenextError.
+        `headers` go with the request; `timeout` makes the client's own a shorter one. Raises any ScenextError.
         """
         # `..` is made of allowed characters, and would leave the path of the operation.
         if not _TASK_ID.fullmatch(task_id) or task_id in (".", ".."):
             raise failures.InvalidTaskId(one_line(task_id, 80) or "blank")
         request = self._request(GET_STATUS, task_id, None, key, headers)
-        return self._call(GET_STATUS, request, key, started, task_id)
+        return self._call(GET_STATUS, request, key, self._deadline(started, timeout), task_id)
 
     def gen_video(self, job: dict[str, Any], key: str, started: float, headers: Headers = NO_HEADERS) -> dict[str, Any]:
         """Start a job, which is charged for; return the `data` object, with its `task_id`. Raises any ScenextError."""
         request = self._request(GEN_VIDEO, "", orjson.dumps(job), key, headers)
-        data = self._call(GEN_VIDEO, request, key, started)
+        data = self._call(GEN_VIDEO, request, key, self._deadline(started))
         if responses.task_id(data) is None:
             raise failures.BadResponse(200, 'without a "task_id"')
         return data
@@ -98,7 +108,7 @@ class Scenext:
         operation: Operation,
         request: requests.PreparedRequest,
         key: str,
-        started: float,
+        deadline: _Deadline,
         asked: str | None = None,
     ) -> dict[str, Any]:
         if not self._slots.acquire(blocking=False):
@@ -106,20 +116,20 @@ class Scenext:
         self._in_use(1)
         try:
             try:
-                response = self._send(request, started)
+                response = self._send(request, deadline)
             except failures.NeverOpened:
-                if not operation.repeatable or self._left(started) <= 0:
+                if not operation.repeatable or deadline.left() <= 0:
                     raise
-                response = self._send(request, started)
+                response = self._send(request, deadline)
             with response:
-                return self._data(response, key, asked)
+                return self._data(response, key, deadline, asked)
         finally:
             self._in_use(-1)
             self._slots.release()
 
-    def _data(self, response: requests.Response, key: str, asked: str | None) -> dict[str, Any]:
+    def _data(self, response: requests.Response, key: str, deadline: _Deadline, asked: str | None) -> dict[str, Any]:
         """Read a response; return its `data`. `asked` is the job that it must be about."""
-        body = redact(key, self._read(response))
+        body = redact(key, self._read(response, deadline))
         data = responses.parse(response.status_code, response.headers, body)
         if asked is not None and responses.task_id(data) not in (None, asked):
             response.raw.close()  # whatever comes from this connection belongs to another request
@@ -139,22 +149,23 @@ class Scenext:
         request.body = body
         return request
 
-    def _left(self, started: float) -> float:
-        return started + self._timeout - time.monotonic()
+    def _deadline(self, started: float, timeout: float | None = None) -> _Deadline:
+        seconds = self._timeout if timeout is None else min(self._timeout, timeout)
+        return _Deadline(started + seconds, seconds)
 
-    def _send(self, request: requests.PreparedRequest, started: float) -> requests.Response:
-        left = self._left(started)
+    def _send(self, request: requests.PreparedRequest, deadline: _Deadline) -> requests.Response:
+        left = deadline.left()
         if left <= 0:
-            raise failures.NoTimeLeft(f"{self._timeout:g}")
+            raise failures.NoTimeLeft(f"{deadline.seconds:g}")
         environment = self._environment
         try:
             return self._adapter.send(request, stream=True, timeout=left, **environment)
         except BROKEN as error:
-            raise translate(error, self._timeout) from None
+            raise translate(error, deadline.seconds) from None
         except OSError:  # raised by requests if REQUESTS_CA_BUNDLE is not a file
             raise failures.TlsFailed from None
 
-    def _read(self, response: requests.Response) -> bytes:
+    def _read(self, response: requests.Response, deadline: _Deadline) -> bytes:
         """Read the body, and decode what is encoded (benchmarks/prices.py, "decoding only what is encoded")."""
         raw = response.raw
         compressed = "Content-Encoding" in response.headers
@@ -164,7 +175,7 @@ class Scenext:
             forget(error)
             raise failures.BadResponse(response.status_code, "its compression is broken") from None
         except BROKEN as error:
-            raise translate(error, self._timeout) from None
+            raise translate(error, deadline.seconds) from None
         if len(body) > MAX_RESPONSE:
             raise failures.BadResponse(response.status_code, f"larger than {MAX_RESPONSE} bytes")
         if len(body) > MAX_PARTS and sum(map(body.count, (b"{", b"[", b","))) > MAX_PARTS:

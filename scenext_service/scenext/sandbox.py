@@ -9,12 +9,15 @@ minute; the ids in `OUTCOMES` always end as their line says.
 Source: Scenext's API reference; its error statuses are not documented, these are the usual ones.
 """
 
+import base64
 import io
 import re
 import time
 from collections.abc import Callable, Mapping
+from hashlib import sha512
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import NAMESPACE_URL, uuid5
 
 import orjson
 import requests
@@ -25,7 +28,7 @@ REFUSED_KEY = "sandbox-refused-key"
 NO_CREDIT_KEY = "sandbox-no-credit-key"
 
 DURATION = 60  # seconds from a job's creation to its end
-FRAMES = 3  # they appear evenly over that time
+FRAMES = 6  # they appear evenly over that time
 SLOW = 3.0  # seconds
 
 OUTCOMES: Mapping[str, str] = {
@@ -44,7 +47,7 @@ OUTCOMES: Mapping[str, str] = {
 
 _JOB = re.compile(r"sandbox-(\d{13})")  # milliseconds since 1970
 _HOST = "https://oss.scenext.example"  # a reserved name: these links lead nowhere
-_SIGNED = "Expires=4102444800&Signature=sandbox"
+_EXPIRES = 4102444800  # the year 2100
 
 
 class Sandbox(BaseAdapter):
@@ -110,22 +113,21 @@ class Sandbox(BaseAdapter):
 
     def _job(self, task_id: str) -> dict[str, Any] | None:
         """Return a job's `data` as it is now; None where there is no such job."""
-        if task_id == "sandbox-failed":
-            reason = {"error": "The question in the image could not be read"}
-            return {**_data(task_id, "FAILED", 1), "points": 0, "result": reason}
+        match task_id:
+            case "sandbox-failed":
+                reason = {"error": "The question in the image could not be read"}
+                return {**_data(task_id, "FAILED", 1), "points": 0, "result": reason}
+            case "sandbox-in-progress":
+                return _data(task_id, "IN_PROGRESS", 1)
+            case "sandbox-completed" | "sandbox-slow":
+                return _completed(task_id, 3)
         created = _JOB.fullmatch(task_id)
-        if created:
-            age = self._clock() - int(created[1]) / 1000
-        elif task_id in ("sandbox-completed", "sandbox-slow"):
-            age = DURATION
-        elif task_id == "sandbox-in-progress":
-            age = DURATION / 2
-        else:
+        if not created:
             return None
+        age = self._clock() - int(created[1]) / 1000
         if age < DURATION:
             return _data(task_id, "IN_PROGRESS", int(max(age, 0) * FRAMES / DURATION))
-        video = {"video_url": f"{_HOST}/{task_id}/video.mp4?{_SIGNED}"}
-        return {**_data(task_id, "COMPLETED", FRAMES), "points": 10, "result": video}
+        return _completed(task_id, FRAMES)
 
     def _respond(
         self, request: requests.PreparedRequest, status: int, body: Any, *, retry_after: int | None = None
@@ -138,9 +140,27 @@ class Sandbox(BaseAdapter):
         return self._http.build_response(request, raw)
 
 
+def _completed(task_id: str, frames: int) -> dict[str, Any]:
+    video = {"video_url": _link(task_id, "video.mp4")}
+    return {**_data(task_id, "COMPLETED", frames), "points": 10, "result": video}
+
+
 def _data(task_id: str, status: str, frames: int) -> dict[str, Any]:
-    progress = [{"id": f"frame{n}", "image": f"{_HOST}/{task_id}/frame{n}.png?{_SIGNED}"} for n in range(1, frames + 1)]
+    names = [f"frame{n}" for n in range(1, frames + 1)]
+    progress = [{"id": name, "image": _link(task_id, f"{name}.png")} for name in names]
     return {"task_id": task_id, "status": status, "progress": progress}
+
+
+def _link(task_id: str, name: str) -> str:
+    """Make a signed link: a short one to read, or of a new job's frame one of 217 characters, as Scenext's are.
+
+    What a model reads is paid for, and so a job in the sandbox costs what a real one does.
+    """
+    if task_id in OUTCOMES:
+        return f"{_HOST}/{task_id}/{name}?Expires={_EXPIRES}&Signature=sandbox"
+    text = base64.urlsafe_b64encode(sha512(f"{task_id}/{name}".encode()).digest()).decode()
+    path = f"frame_img/{uuid5(NAMESPACE_URL, task_id)}/{task_id}/{name}"
+    return f"{_HOST}/{path}?OSSAccessKeyId={text[:24]}&Expires={_EXPIRES}&Signature={text[24:61]}%3D"
 
 
 def _refused() -> urllib3.exceptions.MaxRetryError:

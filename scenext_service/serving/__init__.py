@@ -4,6 +4,7 @@
     accepting     how it takes new connections
     connections   how long their clients may take, and how they end
     threads       its threads
+    leaving       whether a client is still there
     logs          log lines
     metrics       Prometheus metrics of all processes
     health        `/healthz` and `/metrics`

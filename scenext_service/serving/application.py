@@ -40,6 +40,11 @@ class Service(Flask):
     """Flask for a service that answers in JSON and never builds a URL."""
 
     response_class = PlainResponse
+    stopping = False
+
+    def stop(self) -> None:
+        """End the calls that wait, with the answers that they have: the process is told to end."""
+        self.stopping = True
 
     def __init__(self, name: str) -> None:
         super().__init__(name, static_folder=None)

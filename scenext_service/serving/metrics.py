@@ -45,6 +45,13 @@ class Metrics:
             multiprocess_mode="livesum",
         )
 
+        self._waiting = Gauge(
+            "scenext_waiting_calls",
+            "Calls that wait for a job to end",
+            registry=None,
+            multiprocess_mode="livesum",
+        )
+
     def observe(self, fields: Mapping[str, Any]) -> None:
         """Count one answered message, from the fields of its log line."""
         labels = ("era", "method", "tool", "outcome", "status")
@@ -55,6 +62,10 @@ class Metrics:
     def occupy(self, change: int) -> None:
         """Add to the slots in use; negative when one is free again."""
         self._slots.inc(change)
+
+    def wait(self, change: int) -> None:
+        """Add to the calls that wait; negative when one has ended."""
+        self._waiting.inc(change)
 
     def page(self) -> tuple[bytes, str]:
         """Return what Prometheus reads, over all processes, and its media type."""

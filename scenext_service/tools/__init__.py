@@ -2,10 +2,12 @@
 
     query_video_status   a tool: description, schemas, function
     gen_video            the same
-    asking               one call of Scenext for a caller: key, trace, record, failure in words
+    asking               what asks Scenext for a caller: key, trace, record, failure in words
+    waiting              a call that waits until a job has ended
     credentials          whose key a call is made with
     failure_texts        what the model is told of a failed call
     job_text             a job's data for people
+    next_step            what the model is told to do next
 
 A new tool is a file like `gen_video`, and one line in `tools`. Schemas are plain: hosts refuse or drop tools with
 root-level `anyOf`, `pattern`, `additionalProperties`, `$schema`.
@@ -13,22 +15,29 @@ root-level `anyOf`, `pattern`, `additionalProperties`, `$schema`.
 
 from ..mcp import Tool
 from ..scenext.client import Scenext
-from . import gen_video, query_video_status
+from . import gen_video, next_step, query_video_status
 from .credentials import Credentials
+from .waiting import Waits
 
-__all__ = ["INSTRUCTIONS", "tools"]
+__all__ = ["instructions", "tools"]
 
 INSTRUCTIONS = (
-    "Scenext makes teaching videos that explain a question. Start a job with gen_video, once; then ask"
-    " query_video_status every 30 seconds until COMPLETED or FAILED, which takes 10 to 20 minutes, and show the user"
-    " the video as a Markdown link. Calls need the user's Scenext API key in the HTTP headers of the MCP connection."
-    " / Scenext 生成讲解题目的教学视频：先用 gen_video 创建一次任务，再每 30 秒用 query_video_status 查询。"
+    "Scenext makes teaching videos that explain a question. Start a job with gen_video, once; follow it with"
+    " query_video_status, {how}, and do what each result says until COMPLETED or FAILED, which takes 10 to 20 minutes;"
+    " then show the user the video as a Markdown link. Calls need the user's Scenext API key in the HTTP headers of the"
+    " MCP connection. / Scenext 生成讲解题目的教学视频：先用 gen_video 创建一次任务，再用 query_video_status（{how}）"
+    "跟进到结束。"
 )
 
 
-def tools(scenext: Scenext, credentials: Credentials, default_quality: str) -> list[Tool]:
+def instructions(longest: int) -> str:
+    """Return what a server with these tools says of itself; `longest` are the seconds that a call may wait."""
+    return INSTRUCTIONS.format(how=next_step.arguments(longest))
+
+
+def tools(scenext: Scenext, credentials: Credentials, default_quality: str, waits: Waits) -> list[Tool]:
     """Make the tools, in the order in which they are listed."""
     return [
-        query_video_status.tool(scenext, credentials),
-        gen_video.tool(scenext, credentials, default_quality),
+        query_video_status.tool(scenext, credentials, waits),
+        gen_video.tool(scenext, credentials, default_quality, waits.longest),
     ]

@@ -1,4 +1,4 @@
-"""One call of Scenext for a caller: with his key and his trace, noted in his record, a failure in words."""
+"""What asks Scenext for a caller: with his key and his trace, the time noted in his record, a failure in words."""
 
 import time
 from collections.abc import Callable
@@ -9,35 +9,37 @@ from ..scenext.failures import ScenextError
 from .credentials import Credentials
 from .failure_texts import advise
 
+# An operation of the client, with all that a caller does not decide: his key, when its time began, headers.
+Operation = Callable[[str, float, dict[str, str]], dict[str, Any]]
 
-def ask(
-    operation: Callable[[Any, str, float, dict[str, str]], dict[str, Any]],
-    subject: Any,
-    call: Call,
-    credentials: Credentials,
-    *,
-    charged: bool = False,
-) -> dict[str, Any]:
-    """Return what an operation of the client says of its subject. Raises ToolError.
+
+class Asking:
+    """What asks Scenext for one caller. Raises KeyMissing or KeyUnusable."""
+
+    def __init__(self, call: Call, credentials: Credentials) -> None:
+        self._record = call.record
+        self._key = credentials.key_for(call.caller.authorization, call.caller.api_key)
+        self._headers = {"X-Request-ID": call.caller.request_id}  # by which a call is found in Scenext's logs
+        if call.traceparent is not None:
+            self._headers["traceparent"] = call.traceparent
+
+    def ask(self, operation: Operation, since: float) -> dict[str, Any]:
+        """Return what an operation says; `since` is the time.monotonic() from which its time counts.
+
+        Raises any ScenextError.
+        """
+        started = time.monotonic()
+        try:
+            return operation(self._key, since, self._headers)
+        finally:
+            took = (time.monotonic() - started) * 1000
+            self._record.upstream_ms = round((self._record.upstream_ms or 0.0) + took, 1)
+
+
+def explained(failure: ScenextError, call: Call, *, charged: bool = False) -> ToolError:
+    """Note a failure that a call ends in; return what the model is told of it.
 
     `charged` says that the operation costs money once it has reached Scenext.
     """
-    caller, record = call.caller, call.record
-    try:
-        key = credentials.key_for(caller.authorization, caller.api_key)
-        started = time.monotonic()
-        try:
-            return operation(subject, key, caller.received, _trace(call))
-        finally:
-            record.upstream_ms = round((time.monotonic() - started) * 1000, 1)
-    except ScenextError as failure:
-        record.failure = type(failure).__name__
-        raise ToolError(advise(failure, charged=charged)) from failure
-
-
-def _trace(call: Call) -> dict[str, str]:
-    """Return the headers by which a call is found in Scenext's logs."""
-    headers = {"X-Request-ID": call.caller.request_id}
-    if call.traceparent is not None:
-        headers["traceparent"] = call.traceparent
-    return headers
+    call.record.failure = type(failure).__name__
+    return ToolError(advise(failure, charged=charged))

@@ -1,30 +1,31 @@
 """The tool `gen_video`: start a job, which is charged."""
 
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..mcp import Call, Tool, ToolError, ToolResult
 from ..scenext.client import QUALITIES, Scenext
+from ..scenext.failures import ScenextError
 from ..scenext.text import one_line
-from .asking import ask
+from . import next_step
+from .asking import Asking, explained
 from .credentials import Credentials
 
 DESCRIPTION = (
-    "Start one Scenext job that makes a teaching video explaining a question; returns the job's task_id at once, not"
-    " the video. 创建一个讲解题目的教学视频任务，立即返回 task_id。\n"
-    "Use it when the user wants a new video about a question. Not for asking how a video stands, and not again for the"
-    " same question: use query_video_status with the task_id instead.\n"
-    "EVERY CALL STARTS AND CHARGES A NEW JOB (points of the user's account), also when it is repeated. A video takes 10"
-    " to 20 minutes; poll query_video_status every 30 seconds.\n"
-    "At least one of question and question_images is needed. A reference answer keeps the explanation accurate.\n"
-    "Needs the user's Scenext API key in the HTTP headers of the MCP connection (Authorization: Bearer or X-API-Key);"
-    " never ask for it in the conversation."
+    "Start one Scenext job that makes a teaching video explaining a question; returns its task_id at once, not the"
+    " video. 创建一个讲解题目的教学视频任务，立即返回 task_id。\n"
+    "Use it when the user wants a new video, not for how a video stands: that is query_video_status.\n"
+    "EVERY CALL STARTS AND CHARGES A NEW JOB (the user's points), also when repeated. A video takes 10 to 20"
+    " minutes; follow it with query_video_status, {how}.\n"
+    "Needs the user's Scenext API key in the HTTP headers (Authorization: Bearer or X-API-Key); never ask for it in the"
+    " conversation."
 )
 
 OUTPUT_SCHEMA = {
     "type": "object",
     "properties": {
-        "task_id": {"type": "string", "description": "The new job's id, for query_video_status."},
+        "task_id": {"type": "string", "description": "For query_video_status."},
         "status": {"description": "success: the job has started."},
         "message": {"description": "What to do next."},
     },
@@ -32,10 +33,10 @@ OUTPUT_SCHEMA = {
 }
 
 STARTED = (
-    "The job has started. Next: call query_video_status with this task_id now, then every 30 seconds until COMPLETED or"
-    " FAILED; a video takes 10 to 20 minutes. Do not call gen_video again for it: every call is charged."
-    "\n视频生成任务创建成功。下一步：用该 task_id 调用 query_video_status，之后每 30 秒查询一次，"
-    "直到 COMPLETED 或 FAILED，一般需要 10 到 20 分钟。请勿为同一题目再次调用 gen_video，每次调用都会扣费。"
+    "The job has started. Next: call query_video_status with this task_id, {how}, and do what each result says; a video"
+    " takes 10 to 20 minutes. Do not call gen_video again for it: every call is charged."
+    "\n视频生成任务创建成功。下一步：用该 task_id 调用 query_video_status，参数 {how}，之后按返回的提示操作，"
+    "一般需要 10 到 20 分钟。请勿为同一题目再次调用 gen_video，每次调用都会扣费。"
 )
 
 NO_QUESTION = (
@@ -51,20 +52,26 @@ BAD_NOTIFY_URL = (
 )
 
 
-def tool(scenext: Scenext, credentials: Credentials, default_quality: str) -> Tool:
-    """Make the tool."""
+def tool(scenext: Scenext, credentials: Credentials, default_quality: str, longest: int) -> Tool:
+    """Make the tool, whose jobs are followed with waits of `longest` seconds."""
+    how = next_step.arguments(longest)
+    message = STARTED.format(how=how)
 
     def gen_video(arguments: dict[str, Any], call: Call) -> ToolResult:
-        data = ask(scenext.gen_video, _job(arguments, default_quality), call, credentials, charged=True)
+        job = _job(arguments, default_quality)
+        try:
+            data = Asking(call, credentials).ask(partial(scenext.gen_video, job), call.caller.received)
+        except ScenextError as failure:
+            raise explained(failure, call, charged=True) from failure
         # The id goes back as the string that query_video_status takes, whatever type it came as.
         task_id = str(data["task_id"])
-        started = {"task_id": task_id, "status": "success", "message": STARTED, **data} | {"task_id": task_id}
-        return ToolResult([{"type": "text", "text": f"task_id: {one_line(task_id, 128)}\n{STARTED}"}], started)
+        started = {"task_id": task_id, "status": "success", "message": message, **data} | {"task_id": task_id}
+        return ToolResult([{"type": "text", "text": f"task_id: {one_line(task_id, 128)}\n{message}"}], started)
 
     return Tool(
         name="gen_video",
         title="Generate a teaching video / 生成教学视频",
-        description=DESCRIPTION,
+        description=DESCRIPTION.format(how=how),
         schema=schema(default_quality),
         call=gen_video,
         output_schema=OUTPUT_SCHEMA,
@@ -88,20 +95,19 @@ def schema(default_quality: str) -> dict[str, Any]:
             },
             "answer": {
                 "type": "string",
-                "description": "A reference answer, as text; keeps the explanation accurate. 参考答案（可选）。",
+                "description": "A reference answer, as text; keeps the explanation accurate. 参考答案。",
             },
-            "question_images": images("The question as images: URLs or Base64. 题目图片，URL 或 Base64。"),
-            "answer_images": images("The reference answer as images: URLs or Base64. 参考答案图片（可选）。"),
+            "question_images": images("The question as images: URLs or Base64. 题目图片。"),
+            "answer_images": images("The reference answer as images: URLs or Base64. 参考答案图片。"),
             "quality": {
                 "type": "string",
                 "enum": list(QUALITIES),
-                "description": "Video quality: h high, m medium, l low; if left out,"
-                f" {default_quality}. 视频质量：h 高、m 中、l 低。",
+                "description": f"Video quality: h high, m medium, l low; if left out, {default_quality}. 视频质量。",
             },
             "notify_url": {
                 "type": "string",
                 "description": "A complete http(s) URL that Scenext calls when the job ends. Leave it out unless the"
-                " user gave one. 回调地址（可选）。",
+                " user gave one. 回调地址。",
             },
         },
     }

@@ -13,16 +13,16 @@ from urllib.parse import urlsplit
 
 from ..scenext.text import one_line, printable
 
-MAX_FRAMES = 20  # shown, the newest; the data has all
 MAX_LINES = 10  # of one kind: videos, points, reasons
 MAX_TEXT = 500  # characters of a reason or another value
 MAX_LABEL = 60  # characters of a frame's id or a field's name
 MAX_URL = 2000  # characters; what browsers are sure to accept
 
+ENDS = ("COMPLETED", "FAILED")  # the states in which a job stays
+
 ASK_AGAIN = (
-    "Next: ask again in 30 seconds with the same task_id, until COMPLETED or FAILED; a video takes 10 to 20 minutes. Do"
-    " not start another job.\n下一步：30 秒后用同一个 task_id 再次查询，直到 COMPLETED 或 FAILED；"
-    "生成一般需要 10 到 20 分钟。请勿重新创建任务。"
+    "Next: call query_video_status with the same task_id, {how}; a video takes 10 to 20 minutes. Do not start another"
+    " job.\n下一步：用同一个 task_id 调用 query_video_status，参数 {how}；一般需要 10 到 20 分钟。请勿重新创建任务。"
 )
 _COMPLETED = (
     "Next: show the user the video as a Markdown link. The links are signed and expire; query again for fresh ones."
@@ -46,16 +46,32 @@ _URL_ESCAPES = {ord(char): f"%{ord(char):02X}" for char in ' "<>()[]\\`|^{}'}
 _TEXT_ESCAPES = {ord(char): f"\\{char}" for char in "\\[]<>`"}
 
 
-def write(data: dict[str, Any]) -> str:
-    """Return the text for a job's `data`."""
+def ended(data: dict[str, Any]) -> bool:
+    """Return whether a job has come to its end."""
+    return data.get("status") in ENDS
+
+
+def frames(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the frames that a job has so far, the newest last."""
+    progress = data.get("progress")
+    return [frame for frame in progress if isinstance(frame, dict)] if isinstance(progress, list) else []
+
+
+def videos(data: dict[str, Any]) -> list[str]:
+    """Return the links of a job's result that are no pictures."""
+    return [url for name, value in _leaves(data.get("result")) if not _PICTURE.search(name) and (url := _url(value))]
+
+
+def write(data: dict[str, Any], how: str) -> str:
+    """Return the text for a job's `data`; `how` are the arguments with which to ask again."""
     status = _text(data.get("status", "unknown"), MAX_LABEL)
     state = _STATES.get(status)
     result = list(_leaves(data.get("result")))
     rest = list(_leaves({key: value for key, value in data.items() if key not in ("progress", "result")}))
-    videos = [url for name, value in result if not _PICTURE.search(name) and (url := _url(value))]
+    films = videos(data)
     lines = [f"Status / 状态: {status}" + (f" ({state})" if state else "")]
-    lines += [f"Video / 视频: [Watch the video / 观看视频]({url})" for url in videos[:MAX_LINES]]
-    lines += _frames(data.get("progress"))
+    lines += [f"Video / 视频: [Watch the video / 观看视频]({url})" for url in films[:MAX_LINES]]
+    lines += _frames(frames(data))
     points = [(name, value) for name, value in rest + result if _POINTS.search(name)]
     lines += [f"Points / 积分: {_text(name, MAX_LABEL)} = {_text(value)}" for name, value in points[:MAX_LINES]]
     if status == "FAILED":
@@ -63,21 +79,17 @@ def write(data: dict[str, Any]) -> str:
         lines += [f"Reason / 原因: {_text(reason)}" for reason in reasons[:MAX_LINES]]
         lines.append(_FAILED)
     elif status == "COMPLETED":
-        lines.append(_COMPLETED if videos else _NO_VIDEO)
+        lines.append(_COMPLETED if films else _NO_VIDEO)
     else:
-        lines.append(ASK_AGAIN)
+        lines.append(ASK_AGAIN.format(how=how))
     return "\n".join(lines)
 
 
-def _frames(progress: Any) -> list[str]:
-    frames = [frame for frame in progress if isinstance(frame, dict)] if isinstance(progress, list) else []
-    lines = [f"Frames / 画面: {len(frames)}"]
-    if len(frames) > MAX_FRAMES:
-        lines.append(f"(The newest {MAX_FRAMES} of them; the data has all. / 仅显示最新 {MAX_FRAMES} 张，其余见数据。)")
-    for frame in frames[-MAX_FRAMES:]:
-        url = _url(frame.get("image"))
-        label = _text(frame.get("id", "frame"), MAX_LABEL)
-        lines.append(f"![{label}]({url})" if url else f"- {label}")
+def _frames(drawn: list[dict[str, Any]]) -> list[str]:
+    lines = [f"Frames / 画面: {len(drawn)}"]
+    if drawn:
+        url, label = _url(drawn[-1].get("image")), _text(drawn[-1].get("id", "frame"), MAX_LABEL)
+        lines.append(f"Newest / 最新: ![{label}]({url})" if url else f"Newest / 最新: {label}")
     return lines
 
 

@@ -1,34 +1,27 @@
-"""The tool `query_video_status`: the state of a job, its frames, and the finished video."""
+"""The tool `query_video_status`: the state of a job, its frames, and the finished video; at once, or when it ends."""
 
+from functools import partial
 from typing import Any
 
-from ..mcp import Call, Tool, ToolResult
+from ..mcp import Call, Steps, Tool, ToolResult
 from ..scenext.client import Scenext
-from . import job_text
-from .asking import ask
+from ..scenext.failures import ScenextError
+from . import job_text, next_step
+from .asking import Asking, explained
 from .credentials import Credentials
+from .waiting import Waited, Waits
 
 DESCRIPTION = (
-    "Tell how a Scenext teaching-video job stands: its state (IN_PROGRESS, COMPLETED, FAILED), the frames so far, and,"
-    " once COMPLETED, the link to the video. 查询教学视频任务的状态、画面和成片链接。\n"
-    "Use it after gen_video, or whenever the user asks about a task_id they have. Not for starting a video: that is"
-    " gen_video.\n"
-    "A video takes 10 to 20 minutes: ask once straight away, then every 30 seconds, and stop at COMPLETED or FAILED."
-    " Asking is free and changes nothing. Show the video as [text](url) and frames as ![text](url); the links expire.\n"
-    "Needs the user's Scenext API key in the HTTP headers of the MCP connection (Authorization: Bearer or X-API-Key);"
-    " never ask for it in the conversation."
+    "Tell how a Scenext teaching-video job stands: IN_PROGRESS, COMPLETED or FAILED, its frames, the finished video."
+    " 查询教学视频任务的状态、画面和成片链接。\n"
+    "Use it after gen_video, or when the user asks about a task_id; gen_video starts a video.\n"
+    "A video takes 10 to 20 minutes: follow it with {how}, and do what each result says, until COMPLETED or"
+    " FAILED. Asking is free. Show the video as [text](url), frames as ![text](url); links expire.\n"
+    "Needs the user's Scenext API key in the HTTP headers (Authorization: Bearer or X-API-Key); never ask for it in the"
+    " conversation."
 )
 
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "task_id": {
-            "type": "string",
-            "description": "The job's id, exactly as gen_video returned it. 任务 ID，由 gen_video 返回。",
-        }
-    },
-    "required": ["task_id"],
-}
+ALL, NEWEST, NONE = FRAMES = ("all", "newest", "none")
 
 # Loose on purpose: Scenext's object is passed on unchanged, and clients refuse a result that breaks its schema.
 OUTPUT_SCHEMA = {
@@ -36,26 +29,83 @@ OUTPUT_SCHEMA = {
     "properties": {
         "task_id": {"description": "The job's id."},
         "status": {"description": "IN_PROGRESS, COMPLETED or FAILED."},
-        "progress": {"description": "The frames so far: a list of {id, image}; images are signed links that expire."},
-        "result": {"description": "Once COMPLETED or FAILED: video_url or error, as an object or a list of them."},
+        "progress": {"description": "Frames, {id, image}; images are signed links that expire."},
+        "result": {"description": "At the end: video_url or error, as an object or a list."},
+        "frames_total": {"type": "integer"},
+        "next": {"type": "string"},
     },
 }
 
 
-def tool(scenext: Scenext, credentials: Credentials) -> Tool:
+def tool(scenext: Scenext, credentials: Credentials, waits: Waits) -> Tool:
     """Make the tool."""
+    how = next_step.arguments(waits.longest)
 
-    def query_video_status(arguments: dict[str, Any], call: Call) -> ToolResult:
-        data = ask(scenext.get_status, arguments["task_id"].strip(), call, credentials)
-        return ToolResult([{"type": "text", "text": job_text.write(data)}], data)
+    def query_video_status(arguments: dict[str, Any], call: Call) -> Steps[ToolResult]:
+        task_id = arguments["task_id"].strip()
+        wanted = max(arguments.get("wait_seconds", 0), 0)
+
+        def question(since: float, seconds: float | None = None) -> dict[str, Any]:
+            return asking.ask(partial(scenext.get_status, task_id, timeout=seconds), since)
+
+        try:
+            asking = Asking(call, credentials)
+            job = question(call.caller.received)
+            if not wanted and "frames" not in arguments:
+                return ToolResult([{"type": "text", "text": job_text.write(job, how)}], job)
+            patience = call.patience
+            waited = Waited(job, patience > 0)
+            if wanted and patience:
+                waited = yield from waits.wait(question, job, call, call.caller.received + min(wanted, patience))
+        except ScenextError as failure:
+            raise explained(failure, call) from failure
+        with_what = "the same arguments" if wanted else how
+        step = next_step.after(waited.job, task_id, with_what, again=waited.again)
+        return ToolResult([], brief(waited.job, arguments.get("frames", ALL), step))
 
     return Tool(
         name="query_video_status",
         title="Query a teaching video / 查询教学视频",
-        description=DESCRIPTION,
-        schema=SCHEMA,
+        description=DESCRIPTION.format(how=how),
+        schema=schema(waits.longest),
         call=query_video_status,
         output_schema=OUTPUT_SCHEMA,
         annotations={"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": True},
-        aliases={"taskId": "task_id"},
+        aliases={"taskId": "task_id", "waitSeconds": "wait_seconds"},
     )
+
+
+def schema(longest: int) -> dict[str, Any]:
+    """Return the input schema, which names the longest wait that an operator allows."""
+    return {
+        "type": "object",
+        "properties": {
+            "task_id": {
+                "type": "string",
+                "description": "The job's id, exactly as gen_video returned it. 任务 ID。",
+            },
+            "wait_seconds": {
+                "type": "integer",
+                "description": "Answer when the job has ended, or after this many seconds; default 0, more than"
+                f" {longest} is {longest}. You cannot wait yourself. If a call with it times out, leave it out."
+                " 等待秒数。",
+            },
+            "frames": {
+                "type": "string",
+                "enum": list(FRAMES),
+                "description": "Frames to return, default all. 返回哪些画面。",
+            },
+        },
+        "required": ["task_id"],
+    }
+
+
+def brief(job: dict[str, Any], wanted: str, step: str) -> dict[str, Any]:
+    """Return a job with the wanted frames, how many there are, and the next step for a model."""
+    frames = job_text.frames(job)
+    shown = dict(job)
+    if wanted == NONE:
+        shown.pop("progress", None)
+    elif wanted == NEWEST and frames:
+        shown["progress"] = frames[-1:]
+    return {**shown, "frames_total": len(frames), "next": step}

@@ -13,7 +13,7 @@ from scenext_service.tools.failure_texts import TEXTS
 from tests.support import pages
 from tests.support.names import TOOLS
 
-from .clients.run import PAGE, TRANSLATION, chinese, clients, judge, put
+from .clients.run import PAGE, TRANSLATION, Outcome, chinese, clients, judge, put, table
 
 ROWS = pages.tables(PAGE.read_text(encoding="utf-8"))[0].rows
 
@@ -23,6 +23,9 @@ REPORT = {
     "task_id": "sandbox-1795000000000",
     "status": "COMPLETED",
     "video": "https://oss.scenext.example/sandbox-1795000000000/video.mp4?Expires=4102444800&Signature=sandbox",
+    "next": "Show the user the video as a Markdown link, for fresh ones ask with task_id sandbox-1795000000000 again.",
+    "progress": ["0 frames drawn, waiting for 0 s", "1 frame drawn, waiting for 10 s", "2 frames drawn"],
+    "calls": 2,
     "failure": "Error: " + "\n\n".join(TEXTS[KeyMissing]),
 }
 
@@ -45,9 +48,27 @@ def test_every_package_is_pinned() -> None:
 
 def test_the_translation_has_the_same_table() -> None:
     """Ours: as the last run wrote both."""
-    table = re.search(r"(?m)(?:^\|.*\n)+", PAGE.read_text(encoding="utf-8"))
-    assert table
-    assert chinese(table[0]) in TRANSLATION.read_text(encoding="utf-8")
+    found = re.search(r"(?m)(?:^\|.*\n)+", PAGE.read_text(encoding="utf-8"))
+    assert found
+    assert chinese(found[0]) in TRANSLATION.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("found", "cells"),
+    [
+        pytest.param([("", True), ("", True)], "works | shown", id="shown"),
+        pytest.param([("", False), ("", False)], "works | –", id="no-handler"),
+        pytest.param([("", True), ("hung", False)], "fails at `/mcp/` | shown", id="one-path-fails"),
+        pytest.param([("hung", False), ("hung", False)], "fails at `/mcp` and `/mcp/` | –", id="both-fail"),
+    ],
+)
+def test_a_row_tells_what_came_of_each_path(found: list[tuple[str, bool]], cells: str) -> None:
+    """Ours: a dash where nobody was told of progress."""
+    client = clients()[0]
+    mode, title = next(iter(client.modes.items()))
+    outcomes = [Outcome("2026-07-28", problem or None, progress) for problem, progress in found]
+    row = table({(client, mode): outcomes}).splitlines()[-1]
+    assert row == f"| {title} | {client.version} | 2026-07-28 | {cells} |"
 
 
 def test_a_table_is_put_in_the_place_of_the_last_one(tmp_path: Path) -> None:
@@ -71,6 +92,13 @@ def test_a_good_report_is_accepted() -> None:
     assert judge(REPORT) is None
 
 
+def test_a_client_need_not_have_a_handler_for_progress() -> None:
+    """Ours: null says so; a report that says nothing of progress is a bad one."""
+    assert judge({**REPORT, "progress": None}) is None
+    silent = {name: value for name, value in REPORT.items() if name != "progress"}
+    assert judge(silent) == "progress is None"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -79,6 +107,13 @@ def test_a_good_report_is_accepted() -> None:
         pytest.param({"task_id": "sandbox-completed"}, id="not-a-new-job"),
         pytest.param({"status": "IN_PROGRESS"}, id="not-completed"),
         pytest.param({"video": "https://oss.scenext.example/sandbox-completed/video.mp4?"}, id="another-video"),
+        pytest.param({"next": None}, id="no-next-step"),
+        pytest.param({"next": "Call again with task_id sandbox-1795000000000."}, id="not-the-last-step"),
+        pytest.param({"next": "Show the user the video as a Markdown link."}, id="step-without-the-job"),
+        pytest.param({"progress": []}, id="handler-saw-nothing"),
+        pytest.param({"progress": ["2 frames drawn", None]}, id="progress-without-words"),
+        pytest.param({"calls": 5}, id="does-not-wait"),
+        pytest.param({"calls": None}, id="calls-not-counted"),
         pytest.param({"failure": "Bad Request"}, id="not-our-words"),
         pytest.param({"failure": TEXTS[KeyMissing].english}, id="one-language"),
     ],

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from scenext_service.config import Config
-from tests.interop.hosting.conversation import OK, converse
+from tests.interop.hosting.conversation import AT_ONCE, OK, converse
 from tests.interop.hosting.pages import Pages
 from tests.support.messages import KEY, META
 from tests.support.names import TOOLS
@@ -169,15 +169,17 @@ def test_an_orderly_end_does_not_wait_for_idle_connections(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "name"),
+    ("arguments", "name", "wait"),
     [
-        pytest.param("-k gthread", "gthread", id="gthread"),
-        pytest.param("-k sync", "gthread", id="sync, which threads make gthread"),
-        pytest.param("-k sync --threads 1", "sync", id="sync"),
-        pytest.param("--config {directory}/gunicorn.gevent.py", "gevent", id="gevent, as docs/deploy has it"),
+        pytest.param("-k gthread", "gthread", OK, id="gthread"),
+        pytest.param("-k sync", "gthread", OK, id="sync, which threads make gthread"),
+        pytest.param("-k sync --threads 1", "sync", AT_ONCE, id="sync"),
+        pytest.param("--config {directory}/gunicorn.gevent.py", "gevent", OK, id="gevent, as docs/deploy has it"),
     ],
 )
-def test_another_worker_class_serves_both_eras_and_ends_in_order(arguments: str, name: str, tmp_path: Path) -> None:
+def test_another_worker_class_serves_both_eras_and_ends_in_order(
+    arguments: str, name: str, wait: str, tmp_path: Path
+) -> None:
     """Ours: what our worker adds, no answer needs; the conversation is the one that every host carries."""
     (tmp_path / "gunicorn.gevent.py").write_text(Pages().file("server.md", "gunicorn.gevent.py"), encoding="utf-8")
     with running(tmp_path, arguments=arguments.format(directory=tmp_path)) as server:
@@ -185,6 +187,7 @@ def test_another_worker_class_serves_both_eras_and_ends_in_order(arguments: str,
         status, seconds = server.stop()
         printed = server.output()
     assert f"Using worker: {name}\n" in printed
+    assert {outcomes.pop(f"{era} wait") for era in ("legacy", "modern")} == {wait}
     assert set(outcomes.values()) == {OK}, outcomes
     assert (status, "Traceback" in printed) == (0, False)
     assert seconds < 10
@@ -247,39 +250,48 @@ def test_gevent_is_refused_where_no_https_call_would_work(worker_class: str, pre
 
 
 @pytest.mark.parametrize(
-    ("allowed", "environ", "threads", "raw_env"),
+    ("allowed", "environ", "threads", "slots", "waiting"),
     [
-        pytest.param(resource.RLIM_INFINITY, {}, 256, ["SCENEXT_UPSTREAM_SLOTS=204"], id="no limit"),
-        pytest.param(95_000, {}, 256, ["SCENEXT_UPSTREAM_SLOTS=204"], id="a limit far away"),
-        pytest.param(256, {"WEB_CONCURRENCY": "2"}, 120, ["SCENEXT_UPSTREAM_SLOTS=96"], id="Heroku Standard-1X"),
-        pytest.param(512, {"WEB_CONCURRENCY": "4"}, 124, ["SCENEXT_UPSTREAM_SLOTS=99"], id="Heroku Standard-2X"),
-        pytest.param(512, {"SCENEXT_UPSTREAM_SLOTS": "7"}, 248, [], id="slots that the operator chose"),
+        pytest.param(resource.RLIM_INFINITY, {}, 1000, 800, 500, id="no limit"),
+        pytest.param(95_000, {}, 1000, 800, 500, id="a limit far away"),
+        pytest.param(256, {"WEB_CONCURRENCY": "2"}, 120, 96, 60, id="Heroku Standard-1X"),
+        pytest.param(512, {"WEB_CONCURRENCY": "4"}, 124, 99, 62, id="Heroku Standard-2X"),
+        pytest.param(512, {"SCENEXT_UPSTREAM_SLOTS": "7"}, 248, None, 124, id="slots that the operator chose"),
+        pytest.param(512, {"SCENEXT_WAITING_CALLS": "7"}, 248, 198, None, id="waiting calls that the operator chose"),
+        pytest.param(512, {"SCENEXT_WAITING_CALLS": " "}, 248, 198, 124, id="blank is not chosen"),
     ],
 )
-def test_threads_stay_below_the_platforms_limit_and_slots_below_threads(
-    allowed: int, environ: dict[str, str], threads: int, raw_env: list[str], monkeypatch: pytest.MonkeyPatch
+def test_threads_stay_below_the_platforms_limit_and_the_caps_below_threads(
+    allowed: int,
+    environ: dict[str, str],
+    threads: int,
+    slots: int | None,
+    waiting: int | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Ours: threads that are counted on and cannot be had would leave calls of Scenext no thread beside them."""
-    for name in ("WEB_CONCURRENCY", "SCENEXT_UPSTREAM_SLOTS"):
+    """Ours: threads that are counted on and cannot be had would leave the rest no thread beside calls that wait."""
+    for name in ("WEB_CONCURRENCY", "SCENEXT_UPSTREAM_SLOTS", "SCENEXT_WAITING_CALLS"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     limits = {resource.RLIMIT_NPROC: (allowed, allowed), resource.RLIMIT_NOFILE: (20_000, 20_000)}
     monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
     settings = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+    caps = {"SCENEXT_UPSTREAM_SLOTS": slots, "SCENEXT_WAITING_CALLS": waiting}
+    raw_env = [f"{name}={most}" for name, most in caps.items() if most is not None]
     assert (settings["threads"], settings["raw_env"]) == (threads, raw_env)
 
 
 @pytest.mark.parametrize(
     ("soft", "hard", "threads", "connections"),
     [
-        pytest.param(1_024, 1_048_576, 256, 4_000, id="a container"),
-        pytest.param(1_024, 4_096, 256, 3_520, id="an older Debian"),
-        pytest.param(4_096, 4_096, 256, 3_520, id="the same, raised already"),
+        pytest.param(1_024, 1_048_576, 1_000, 4_000, id="a container"),
+        pytest.param(1_024, 4_096, 1_000, 2_032, id="an older Debian"),
+        pytest.param(4_096, 4_096, 1_000, 2_032, id="the same, raised already"),
         pytest.param(1_024, 1_024, 256, 448, id="1024 for good"),
         pytest.param(256, 256, 64, 96, id="256 for good"),
         pytest.param(64, 64, 16, 24, id="64 for good"),
-        pytest.param(resource.RLIM_INFINITY, resource.RLIM_INFINITY, 256, 4_000, id="no limit"),
+        pytest.param(resource.RLIM_INFINITY, resource.RLIM_INFINITY, 1_000, 4_000, id="no limit"),
         pytest.param(256, resource.RLIM_INFINITY, 64, 96, id="macOS"),
     ],
 )
@@ -301,9 +313,11 @@ def test_threads_and_connections_stay_below_the_descriptors(
     monkeypatch.setattr(resource, "getrlimit", found.__getitem__)
     monkeypatch.setattr(resource, "setrlimit", setrlimit)
     monkeypatch.delenv("SCENEXT_UPSTREAM_SLOTS", raising=False)
+    monkeypatch.delenv("SCENEXT_WAITING_CALLS", raising=False)
     settings = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
     assert (settings["threads"], settings["worker_connections"]) == (threads, connections)
-    assert settings["raw_env"] == [f"SCENEXT_UPSTREAM_SLOTS={threads * 4 // 5}"]
+    caps = [f"SCENEXT_UPSTREAM_SLOTS={threads * 4 // 5}", f"SCENEXT_WAITING_CALLS={threads // 2}"]
+    assert settings["raw_env"] == caps
     assert found[resource.RLIMIT_NOFILE] == ((soft, hard) if hard == resource.RLIM_INFINITY else (hard, hard))
 
 

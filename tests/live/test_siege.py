@@ -1,4 +1,8 @@
-"""More slow, silent and deaf clients than there are threads, against real gunicorn with the shipped configuration."""
+"""More slow, silent and deaf clients than there are threads, against real gunicorn.
+
+It has the shipped configuration, but for 256 threads in each worker in place of 1000: as many as a limit of 1024
+descriptors leaves. With more of them it takes more clients, and nothing else is different.
+"""
 
 import socket
 import sys
@@ -90,7 +94,12 @@ def test_a_crowd_of_bad_clients_stops_the_service_only_so_long(
     limit: float,
 ) -> None:
     """Ours: gunicorn waits for slow and deaf clients as long as they like, and has silent ones take turns of 5 s."""
-    with running(tmp_path, scenext.environ("big")) as server, ExitStack() as opened, ThreadPoolExecutor(4) as probes:
+    environ = {**scenext.environ("big"), "SCENEXT_UPSTREAM_SLOTS": "204"}
+    with (
+        running(tmp_path, environ, arguments="--threads 256") as server,
+        ExitStack() as opened,
+        ThreadPoolExecutor(4) as probes,
+    ):
         attackers = []
         began = time.monotonic()
         for _ in range(count):

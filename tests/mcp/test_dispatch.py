@@ -7,7 +7,7 @@ import pytest
 
 from scenext_service.mcp import Call, Caller, Registry, Server, Tool, ToolError, ToolResult
 from scenext_service.mcp.dispatch import Answer, Dispatcher
-from tests.support.messages import META, PING, Mcp, failure, outcome, refusal
+from tests.support.messages import META, PING, Mcp, failure, last, outcome, refusal
 from tests.support.names import SUPPORTED
 
 NOTIFICATION = {"jsonrpc": "2.0", "method": "notifications/initialized"}
@@ -109,7 +109,7 @@ def handle(
 ) -> tuple[Answer, dict[str, Any]]:
     """Dispatch one request; return the answer and the fields of its log line."""
     body = orjson.dumps({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
-    answer = BROKEN.handle(body, headers or Caller())
+    answer = last(BROKEN.handle(body, headers or Caller()))
     (record,) = answer.records
     return answer, record.fields()
 
@@ -137,7 +137,7 @@ def test_a_bug_of_ours_is_an_internal_error_logged_with_its_trace(
 def test_a_bug_in_one_message_of_a_batch_leaves_the_others_alone() -> None:
     """Ours: each message of a batch has its own answer."""
     call = {**PING, "id": "a", "method": "tools/call", "params": {"name": "unwritable"}}
-    answer = BROKEN.handle(orjson.dumps([call, PING]), Caller())
+    answer = last(BROKEN.handle(orjson.dumps([call, PING]), Caller()))
     assert (answer.status, orjson.loads(answer.body or b"")) == (
         200,
         [failure(-32603, "Internal error", "a"), pong(1)],
@@ -147,7 +147,7 @@ def test_a_bug_in_one_message_of_a_batch_leaves_the_others_alone() -> None:
 def test_each_message_of_a_batch_has_its_own_record() -> None:
     """Ours: as many lines as messages, each with its outcome, its time and its size."""
     call = {**PING, "id": "a", "method": "tools/call", "params": {"name": "refuse"}}
-    answer = BROKEN.handle(orjson.dumps([call, {**PING, "method": "none"}, NOTIFICATION, 7]), Caller())
+    answer = last(BROKEN.handle(orjson.dumps([call, {**PING, "method": "none"}, NOTIFICATION, 7]), Caller()))
     noted = [(record.method, record.tool, record.outcome) for record in answer.records]
     expected = [("tools/call", "refuse", "tool_error"), ("unknown", None, -32601), ("notification", None, "ok")]
     assert noted == [*expected, (None, None, -32600)]
@@ -259,5 +259,5 @@ def test_a_name_that_a_client_made_up_never_gets_into_a_log_line(
 )
 def test_what_is_no_request_leaves_its_kind_and_its_outcome(body: bytes, fields: dict[str, Any]) -> None:
     """Ours: a line says what came of every body, also where it holds no request."""
-    (record,) = BROKEN.handle(body, Caller()).records
+    (record,) = last(BROKEN.handle(body, Caller())).records
     assert record.fields() == {"request_id": "", **fields}

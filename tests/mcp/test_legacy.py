@@ -7,10 +7,11 @@ import pytest
 
 from scenext_service.mcp import Call, Tool, ToolResult
 from scenext_service.scenext.client import Scenext
-from scenext_service.tools import INSTRUCTIONS
+from scenext_service.tools import instructions
 from scenext_service.tools import tools as tools_of
 from scenext_service.tools.credentials import Credentials
 from scenext_service.tools.gen_video import NO_QUESTION
+from scenext_service.tools.waiting import Waits
 from scenext_service.version import VERSION
 from tests.support.messages import BEARER, PING, PONG, Mcp, failure, outcome, serve, unsupported, version
 from tests.support.names import LEGACY, SUPPORTED, TOOLS
@@ -25,7 +26,7 @@ def handshake(protocol_version: str) -> dict[str, Any]:
         "protocolVersion": protocol_version,
         "capabilities": {"tools": {}},
         "serverInfo": {"name": "scenext_service", "title": "Scenext", "version": VERSION},
-        "instructions": INSTRUCTIONS,
+        "instructions": instructions(50),
     }
     return {"jsonrpc": "2.0", "id": 1, "result": result}
 
@@ -68,10 +69,8 @@ def test_every_revision_has_the_whole_life_of_a_client(mcp: Mcp, header: str | N
     accepted = mcp.post(INITIALIZED, headers)
     assert (accepted.status_code, accepted.data) == (202, b"")
     assert outcome(mcp.legacy("ping", headers=headers)) == (200, PONG)
-    tools = [
-        tool.definition()
-        for tool in tools_of(Scenext("https://api.example/api", timeout=5, slots=1), Credentials(), "m")
-    ]
+    scenext = Scenext("https://api.example/api", timeout=5, slots=1)
+    tools = [tool.definition() for tool in tools_of(scenext, Credentials(), "m", Waits(50, 1))]
     assert [tool["name"] for tool in tools] == [*TOOLS]
     listed = outcome(mcp.legacy("tools/list", headers=headers))
     assert listed == (200, {"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}})

@@ -9,6 +9,7 @@ from scenext_service.scenext.client import Scenext
 from scenext_service.tools import tools as tools_of
 from scenext_service.tools.credentials import Credentials
 from scenext_service.tools.gen_video import NO_QUESTION
+from scenext_service.tools.waiting import Waits
 from scenext_service.version import VERSION
 from tests.support.messages import BEARER, META, Mcp, failure, outcome
 from tests.support.names import TOOLS
@@ -132,10 +133,8 @@ def test_the_list_of_tools_is_the_same_bytes_every_time(mcp: Mcp, era: str) -> N
 
     Ours: clients and model caches compare it. x-mcp-header of 2026-07-28 is not used by any tool.
     """
-    tools = [
-        tool.definition()
-        for tool in tools_of(Scenext("https://api.example/api", timeout=5, slots=1), Credentials(), "m")
-    ]
+    scenext = Scenext("https://api.example/api", timeout=5, slots=1)
+    tools = [tool.definition() for tool in tools_of(scenext, Credentials(), "m", Waits(50, 1))]
     assert [tool["name"] for tool in tools] == [*TOOLS]
     first = ask(mcp, era, "tools/list")
     assert outcome(first) == (200, {"jsonrpc": "2.0", "id": 1, "result": {"tools": tools, **CACHED[era]}})

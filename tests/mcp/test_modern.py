@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from scenext_service.tools import INSTRUCTIONS
+from scenext_service.tools import instructions
 from scenext_service.tools.gen_video import NO_QUESTION
 from scenext_service.version import VERSION
 from tests.support.messages import CLIENT_CAPABILITIES, META, PROTOCOL_VERSION, Mcp, failure, outcome, unsupported
@@ -274,7 +274,7 @@ def test_discovery_tells_versions_capabilities_and_identity(mcp: Mcp) -> None:
     result = {
         "supportedVersions": [*SUPPORTED],
         "capabilities": {"tools": {}},
-        "instructions": INSTRUCTIONS,
+        "instructions": instructions(50),
         "ttlMs": 3_600_000,
         "cacheScope": "public",
         **STAMP,

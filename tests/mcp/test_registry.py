@@ -8,6 +8,7 @@ import pytest
 from scenext_service.mcp import Call, Caller, Record, Registry, Tool, ToolError, ToolResult
 from scenext_service.mcp.jsonrpc import RpcError
 from scenext_service.mcp.registry import INTERNAL_FAILURE
+from tests.support.messages import last
 
 SCHEMA = {
     "type": "object",
@@ -53,7 +54,7 @@ REGISTRY = Registry([ECHO, REFUSE, BREAK, SILENT])
 
 
 def call(arguments: Any, name: Any = "echo", record: Record | None = None) -> dict[str, Any]:
-    return REGISTRY.call({"name": name, "arguments": arguments}, Call(Caller(), record or Record()))
+    return last(REGISTRY.call({"name": name, "arguments": arguments}, Call(Caller(), record or Record())))
 
 
 def told(text: str) -> dict[str, Any]:
@@ -240,7 +241,7 @@ KNOWN = "Known tools: echo, refuse, break, silent"
 def test_a_malformed_call_and_an_unknown_tool_are_invalid_params(params: dict[str, Any], message: str) -> None:
     """Spec: 2026-07-28, server/tools "Error Handling": protocol errors."""
     with pytest.raises(RpcError) as caught:
-        REGISTRY.call(params, Call(Caller(), Record()))
+        last(REGISTRY.call(params, Call(Caller(), Record())))
     assert (caught.value.code, str(caught.value), caught.value.data) == (-32602, message, None)
 
 

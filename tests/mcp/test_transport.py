@@ -110,7 +110,7 @@ def test_any_other_method_is_not_allowed_before_anything_else_is_looked_at(
     client: FlaskClient, method: str, path: str
 ) -> None:
     """Spec: 2025-11-25, basic/transports: 405 for GET without a stream. RFC 9110, section 15.5.6: with Allow."""
-    message = "Method Not Allowed: this server has no sessions and no streams; send each message by POST"
+    message = "Method Not Allowed: this server has no sessions; send each message by POST"
     overrides = {"REQUEST_METHOD": method, "wsgi.input": Unread()}
     made_up = method in ("CONNECT", "BREW")
     for headers in ({}, {"Accept": "text/event-stream"}, {"Authorization": "Bearer a b", "Content-Type": "text/html"}):

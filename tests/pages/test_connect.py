@@ -99,6 +99,7 @@ def test_there_is_a_section_for_each_client() -> None:
         "mcp-remote",
         "Python SDK",
         "TypeScript SDK",
+        "Clients that give up early",
         "curl",
     ]
 

@@ -157,7 +157,11 @@ def test_every_host_has_its_row_and_every_page_its_host() -> None:
 def test_a_page_speaks_of_the_quirks_of_its_host(host: Any) -> None:
     """Ours: whoever meets one finds it."""
     text = (FOLDER / host.page).read_text(encoding="utf-8")
-    words = {"chunked": "chunked body with 411", "Authorization": "keeps `Authorization` to itself"}
+    words = {
+        "chunked": "chunked body with 411",
+        "Authorization": "keeps `Authorization` to itself",
+        "wait": "`next` says",
+    }
     assert [step for step in host.quirks if words[step] not in re.sub(r"\s+", " ", text)] == []
 
 

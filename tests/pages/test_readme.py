@@ -21,9 +21,10 @@ from scenext_service.scenext.failures import KeyMissing
 from scenext_service.serving import metrics
 from scenext_service.tools import tools
 from scenext_service.tools.credentials import Credentials
+from scenext_service.tools.waiting import Waits
 from tests.exchanges import FILES, load
 from tests.support import pages
-from tests.support.messages import KEY, Mcp
+from tests.support.messages import BEARER, KEY, Mcp
 from tests.support.names import TOOLS
 from tests.support.pages import ROOT
 
@@ -81,6 +82,7 @@ def test_the_examples_are_these() -> None:
         ("README.md", "tools/call", "query_video_status"),
         ("docs/protocol.md", "tools/call", "gen_video"),
         ("docs/protocol.md", "tools/call", "query_video_status"),
+        ("docs/protocol.md", "tools/call", "query_video_status"),
         ("docs/protocol.md", "initialize", None),
     ]
 
@@ -125,7 +127,7 @@ def test_the_keys_of_the_sandbox_are_those_of_the_code(text: str) -> None:
 def test_the_tools_and_their_arguments_are_those_of_the_code(text: str) -> None:
     """Ours: an argument that exists is documented, and none that does not."""
     rows = {row[0].strip("`"): set(re.findall(r"`(\w{2,})`", row[2])) for row in table(text, f"`{TOOLS[0]}`").rows}
-    made = tools(Scenext("https://api.example", timeout=1, slots=1), Credentials(), "m")
+    made = tools(Scenext("https://api.example", timeout=1, slots=1), Credentials(), "m", Waits(50, 1))
     assert rows == {tool.name: set(tool.schema["properties"]) for tool in made}
 
 
@@ -168,6 +170,9 @@ def test_the_fields_of_a_log_line_are_those_of_the_table(text: str, mcp: Mcp, lo
     """Ours: in the order in which a reader meets them or not, but all of them, and no other."""
     trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     mcp.call("query_video_status", {"task_id": "sandbox-down"}, {"Authorization": f"Bearer {KEY}", **trace})
+    call = {"name": "query_video_status", "arguments": {"task_id": "sandbox-in-progress", "wait_seconds": 1}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+    mcp.client.post("/mcp", json=message, headers=BEARER, environ_overrides={"wsgi.multithread": True})
     pairs = {name for line in log_lines for name in re.findall(r" (\w+)=", line)}
     assert pairs == set(table(text, "`http_method`").column(0))
 

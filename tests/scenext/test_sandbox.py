@@ -141,7 +141,7 @@ def test_the_states_hold_what_their_lines_promise(scene: Scene) -> None:
     """Ours: sandbox.OUTCOMES: video and points, half-way, a reason."""
     completed = scene.status("sandbox-completed")[1]["data"]
     assert (completed["points"] > 0, completed["result"]["video_url"][:8]) == (True, "https://")
-    assert len(frames(scene.status("sandbox-in-progress")[1])) == FRAMES // 2
+    assert len(frames(scene.status("sandbox-in-progress")[1])) < len(completed["progress"])
     assert scene.status("sandbox-failed")[1]["data"]["result"]["error"]
 
 

@@ -87,6 +87,26 @@ def test_what_was_asked_and_how_it_ended_is_counted(mcp: Mcp) -> None:
     assert SENTINEL not in str(after)
 
 
+def test_calls_that_wait_are_counted_and_their_pauses_are_not_scenexts(mcp: Mcp) -> None:
+    """Ours: docs/operating.md, "Metrics"."""
+    call = {"name": "query_video_status", "arguments": {"task_id": "sandbox-in-progress", "wait_seconds": 1}}
+    message = {**PING, "method": "tools/call", "params": call}
+    headers = {**BEARER, "Accept": "application/json, text/event-stream"}
+    before = read(mcp)
+    environ = {"wsgi.multithread": True}
+    response = mcp.client.post("/mcp", json=message, headers=headers, environ_overrides=environ, buffered=False)
+    events = response.iter_encoded()
+    next(events)
+    during = read(mcp)
+    assert b'"result"' in b"".join(events)
+    response.close()
+    after = read(mcp)
+    waiting = [name for name in after if name.startswith("scenext_waiting_calls")]
+    assert [[page.get(name, 0.0) for page in (before, during, after)] for name in waiting] == [[0.0, 1.0, 0.0]]
+    spent = 'scenext_upstream_seconds_sum{tool="query_video_status"}'
+    assert after[spent] - before.get(spent, 0.0) < 0.5
+
+
 def test_each_call_of_a_batch_is_counted_with_its_tool_and_outcome(mcp: Mcp) -> None:
     """Ours: a batch is as many messages; a label that a message lacks is empty, and never "None"."""
     call = {**PING, "method": "tools/call"}

@@ -6,7 +6,8 @@ from typing import Any
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from scenext_service.mcp import Origins, Registry, Server, Tool, create_blueprint
+from scenext_service.mcp import Origins, Registry, Server, Steps, Tool, create_blueprint
+from scenext_service.mcp.call import Result
 from scenext_service.serving import logs
 from scenext_service.serving.application import Service
 
@@ -98,6 +99,16 @@ class Mcp:
         assert response.status_code == 200, response.get_data(as_text=True)
         result: dict[str, Any] = response.get_json()["result"]
         return result
+
+
+def last(steps: Steps[Result]) -> Result:
+    """Take all steps of a call; return what they end in."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result
 
 
 def serve(*tools: Tool, max_body: int = 10_000) -> Mcp:

@@ -133,6 +133,18 @@ def _holding(exchange: Exchange) -> bool:
     return True
 
 
+def _every_other(bad: Behaviour) -> Behaviour:
+    """Answer well the first time, badly the second, and so on."""
+
+    def behave(exchange: Exchange) -> Any:
+        if len(exchange.upstream.requests) % 2 == 0:
+            return bad(exchange)
+        exchange.send(answer(200, GOOD))
+        return True
+
+    return behave
+
+
 def _echoing(status: int) -> Behaviour:
     """Answer as some APIs do: with what they refuse."""
 
@@ -239,6 +251,8 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
     "echo-401": _echoing(401),
     "hold": _holding,
     "late": _late,
+    "good-then-closed": _every_other(_closing),
+    "good-then-401": _every_other(_sending(answer(401, b"{}"))),
     "closed": _closing,
     "reset": _resetting,
     "half-head": _sending(_HEAD[:-9]),

@@ -1,4 +1,4 @@
-"""`job_text.job`: whatever a job's data holds, its text stays readable, harmless and short."""
+"""`job_text`: whatever a job's data holds, its text stays readable, harmless and short."""
 
 import re
 import time
@@ -16,9 +16,17 @@ LINK = re.compile(r"(?<!\\)(?:\\\\)*\]\(([^)]*)\)")  # an escaped bracket makes 
 FRAMES = [{"id": "frame1", "image": "https://oss.scenext.example/1.png"}]
 
 
+HOW = 'wait_seconds=50, frames="none"'
+
+
+def written(data: dict[str, Any]) -> str:
+    """Return the text, of a server that allows waits of 50 seconds."""
+    return job_text.write(data, HOW)
+
+
 def lines(data: dict[str, Any]) -> list[str]:
     """Return the text in lines, broken wherever any reader may break it."""
-    return job_text.write(data).splitlines()
+    return written(data).splitlines()
 
 
 def test_a_completed_job_is_told_whole() -> None:
@@ -28,19 +36,20 @@ def test_a_completed_job_is_told_whole() -> None:
         "Status / 状态: COMPLETED (已完成)",
         VIDEO,
         "Frames / 画面: 1",
-        "![frame1](https://oss.scenext.example/1.png)",
+        "Newest / 最新: ![frame1](https://oss.scenext.example/1.png)",
         "Points / 积分: points = 10",
         NEXT,
         "下一步：请用 Markdown 链接把视频展示给用户。链接带有签名并会过期，过期后再次查询即可获得新链接。",
     ]
 
 
-def test_a_job_in_progress_says_when_to_ask_again() -> None:
-    """Ours: Scenext's API reference, "Polling advice": every 30 seconds, 10 to 20 minutes."""
+def test_a_job_in_progress_says_how_to_follow_it() -> None:
+    """Ours: a model cannot wait: it is told the call that waits for it, and never to wait by itself."""
     first, frames, english, chinese = lines({"task_id": "1", "status": "IN_PROGRESS", "progress": []})
     assert (first, frames) == ("Status / 状态: IN_PROGRESS (生成中)", "Frames / 画面: 0")
-    assert [words for words in ("30 seconds", "same task_id", "10 to 20 minutes") if words not in english] == []
-    assert [words for words in ("30 秒", "task_id", "10 到 20 分钟") if words not in chinese] == []
+    assert [words for words in (HOW, "same task_id", "10 to 20 minutes") if words not in english] == []
+    assert [words for words in (HOW, "task_id", "10 到 20 分钟") if words not in chinese] == []
+    assert not re.search(r"\d+ seconds|\d+ 秒", english + chinese)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +67,7 @@ def test_an_unknown_status_is_shown_and_asked_for_again(data: dict[str, Any]) ->
     shown = lines(data)
     assert shown[0].startswith("Status / 状态: ")
     assert not shown[0].endswith(")")
-    assert "\n".join(shown).endswith(job_text.ASK_AGAIN)
+    assert "\n".join(shown).endswith(job_text.ASK_AGAIN.format(how=HOW))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +139,7 @@ SLOTS: dict[str, Callable[[Any], dict[str, Any]]] = {
 @pytest.mark.parametrize("slot", SLOTS)
 def test_no_field_breaks_out_of_its_line(slot: str) -> None:
     """Ours: upstream's text is shown, never obeyed: no new line, no hidden character, no link of its own."""
-    text = job_text.write(SLOTS[slot](HOSTILE))
+    text = written(SLOTS[slot](HOSTILE))
     assert len(text.splitlines()) == len(lines(SLOTS[slot]("x")))
     assert [char for char in text if not char.isprintable() and char != "\n"] == []
     assert [address for address in LINK.findall(text) if not address.startswith("https://h/")] == []
@@ -143,7 +152,7 @@ HUGE = "points image " * 300_000
 def test_a_huge_field_leaves_the_text_short(slot: str) -> None:
     """Ours: the text goes to a model; the data beside it has all."""
     started = time.perf_counter()
-    length = len(job_text.write(SLOTS[slot](HUGE)))
+    length = len(written(SLOTS[slot](HUGE)))
     assert 50 < length < 100_000
     assert time.perf_counter() - started < 5  # seconds; a loop over it takes less than one
 
@@ -188,21 +197,13 @@ def test_deep_nesting_is_no_failure(data: dict[str, Any]) -> None:
 # Frames, points, reasons
 
 
-def test_of_many_frames_the_newest_twenty_are_shown_the_rest_mentioned() -> None:
-    """Ours: the data beside it has all of them."""
+@pytest.mark.parametrize("status", ["IN_PROGRESS", "COMPLETED", "FAILED"])
+def test_of_many_frames_the_newest_is_shown_and_how_many_there_are(status: str) -> None:
+    """Ours: each link is paid for in every later turn of the conversation; the data beside it has all of them."""
     frames = [{"id": f"frame{n}", "image": f"https://h/{n}.png"} for n in range(1, 501)]
-    shown = lines({"status": "IN_PROGRESS", "progress": frames})
-    assert shown[1:3] == [
-        "Frames / 画面: 500",
-        "(The newest 20 of them; the data has all. / 仅显示最新 20 张，其余见数据。)",
-    ]
-    assert shown[3:-2] == [f"![frame{n}](https://h/{n}.png)" for n in range(481, 501)]
-
-
-def test_twenty_frames_are_shown_without_a_word_about_more() -> None:
-    """Ours: the limit itself."""
-    frames = [{"id": f"frame{n}", "image": f"https://h/{n}.png"} for n in range(1, 21)]
-    assert lines({"progress": frames})[2:-2] == [f"![frame{n}](https://h/{n}.png)" for n in range(1, 21)]
+    shown = lines({"status": status, "progress": frames})
+    assert shown[1:3] == ["Frames / 画面: 500", "Newest / 最新: ![frame500](https://h/500.png)"]
+    assert LINK.findall("\n".join(shown)) == ["https://h/500.png"]
 
 
 @pytest.mark.parametrize(
@@ -213,20 +214,20 @@ def test_twenty_frames_are_shown_without_a_word_about_more() -> None:
         pytest.param({"id": "f", "image": "https://h/1"}, 0, [], id="object"),
         pytest.param([None, 1, "f", []], 0, [], id="no-objects"),
         pytest.param([{"id": 7, "image": "https://h/1"}], 1, ["![7](https://h/1)"], id="integer-id"),
-        pytest.param([{"id": "f"}], 1, ["- f"], id="without-image"),
-        pytest.param([{"id": "f", "image": "data:image/png;base64,a"}], 1, ["- f"], id="data-image"),
+        pytest.param([{"id": "f"}], 1, ["f"], id="without-image"),
+        pytest.param([{"id": "f", "image": "data:image/png;base64,a"}], 1, ["f"], id="data-image"),
         pytest.param([{"id": "[f](x)", "image": "https://h/1"}], 1, [r"![\[f\](x)](https://h/1)"], id="brackets"),
         pytest.param([{"id": "f" * 99, "image": "https://h/1"}], 1, [f"![{'f' * 59}…](https://h/1)"], id="long-id"),
     ],
 )
 def test_odd_frames_are_shown_as_far_as_they_go(progress: Any, count: int, shown: list[str]) -> None:
     """Ours: Scenext's API reference documents a list of {id, image}; anything else is tolerated."""
-    assert lines({"progress": progress})[1:-2] == [f"Frames / 画面: {count}", *shown]
+    assert lines({"progress": progress})[1:-2] == [f"Frames / 画面: {count}", *(f"Newest / 最新: {it}" for it in shown)]
 
 
 def test_a_frame_without_an_id_is_still_a_picture() -> None:
     """Ours: Scenext's API reference documents a list of {id, image}; anything else is tolerated."""
-    assert LINK.findall(job_text.write({"progress": [{"image": "https://h/1"}]})) == ["https://h/1"]
+    assert LINK.findall(written({"progress": [{"image": "https://h/1"}]})) == ["https://h/1"]
 
 
 @pytest.mark.parametrize(
@@ -272,4 +273,4 @@ def test_a_failed_job_gives_its_reasons_and_the_price_of_another(data: dict[str,
 
 def test_a_completed_job_shows_no_reason() -> None:
     """Ours: a message beside a success is none of a failure."""
-    assert "Reason" not in job_text.write({"status": "COMPLETED", "result": {"message": "ok", "video_url": URL}})
+    assert "Reason" not in written({"status": "COMPLETED", "result": {"message": "ok", "video_url": URL}})

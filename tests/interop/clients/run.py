@@ -4,9 +4,10 @@
 
 Sets up every client of `clients.json` in an environment of its own below `.environments/` (kept while its packages are
 the same), starts a real gunicorn with the shipped configuration in the sandbox, and lets each client list the tools,
-start a video, wait until it is COMPLETED, and meet a failure: no key. Each of its modes does so at `/mcp` and at
-`/mcp/`, with the program in `programs/` that a newcomer to that client would write. Prints the table, and writes it
-into `docs/works-with.md` and its translation; ends with status 1 where any client failed.
+start a video, follow it until it is COMPLETED, and meet a failure: no key. It follows with calls that wait, shows their
+progress where it has a handler for it, and reads what to do next as its model would. Each of its modes does so at
+`/mcp` and at `/mcp/`, with the program in `programs/` that a newcomer to that client would write. Prints the table, and
+writes it into `docs/works-with.md` and its translation; ends with status 1 where any client failed.
 
 Needs Node 22 or newer and npm, which the `interop` extra of setup.cfg brings.
 """
@@ -45,12 +46,14 @@ INSTALL_TIMEOUT = 600  # seconds for one environment
 # At the same time: they wait for most of the minute that a job of the sandbox takes.
 RUNS = 14
 RUN_TIMEOUT = 150  # seconds for one program
+MOST_CALLS = 4  # to follow a job of the sandbox: two that wait are enough
 
 # What the table says in words; whatever else is in it is in no language.
 CHINESE = {
-    "| client | version | revision | result |": "| 客户端 | 版本 | 协议版本 | 结果 |",
+    "| client | version | revision | result | progress |": "| 客户端 | 版本 | 协议版本 | 结果 | 进度 |",
     ", the bridge for Claude Desktop": "，Claude Desktop 的转接程序",
     "| works |": "| 通过 |",
+    "| shown |": "| 显示 |",
     "| fails at ": "| 未通过：",
     " and ": "、",
     ", ": "，",
@@ -81,10 +84,11 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one run: the revision that was negotiated, and what is wrong, if anything is."""
+    """What came of one run: the revision that was negotiated, what is wrong, if anything is, and if progress came."""
 
     revision: str
     problem: str | None
+    progress: bool = False  # whether the client's handler saw any
 
 
 def clients() -> list[Client]:
@@ -146,7 +150,7 @@ def attempt(client: Client, mode: str, url: str) -> Outcome:
         report = json.loads(output.splitlines()[-1])
     except (IndexError, ValueError):
         return Outcome("", f"no report, exit status {process.returncode}: {output[-1000:]}{errors[-2000:]}")
-    return Outcome(str(report.get("revision")), judge(report))
+    return Outcome(str(report.get("revision")), judge(report), bool(report.get("progress")))
 
 
 def _program(client: Client) -> list[str]:
@@ -159,12 +163,17 @@ def _program(client: Client) -> list[str]:
 def judge(report: Mapping[str, Any]) -> str | None:
     """Tell what is wrong with a report; None where nothing is."""
     task_id = str(report.get("task_id"))
+    step = str(report.get("next"))
+    progress = report.get("progress", [])  # None where the client has no handler
     expected = {
         "revision": re.fullmatch(r"\d{4}-\d\d-\d\d", str(report.get("revision"))),
         "tools": report.get("tools") == [*TOOLS],
         "task_id": re.fullmatch(r"sandbox-\d{13}", task_id),
         "status": report.get("status") == "COMPLETED",
         "video": f"/{task_id}/video.mp4?" in str(report.get("video")),
+        "next": "Markdown link" in step and task_id in step,
+        "progress": progress is None or (progress and all(re.match(r"\d+ frames? drawn", str(it)) for it in progress)),
+        "calls": report.get("calls") in range(1, MOST_CALLS + 1),
         "failure": all(text in str(report.get("failure")) for text in TEXTS[KeyMissing]),
     }
     wrong = [f"{name} is {report.get(name)!r}" for name, right in expected.items() if not right]
@@ -173,12 +182,13 @@ def judge(report: Mapping[str, Any]) -> str | None:
 
 def table(outcomes: Mapping[tuple[Client, str], list[Outcome]]) -> str:
     """Write the table: a row for each client and mode, from what came of it at each path."""
-    rows = ["| client | version | revision | result |", "|---|---|---|---|"]
+    rows = ["| client | version | revision | result | progress |", "|---|---|---|---|---|"]
     for (client, mode), found in outcomes.items():
         failed = " and ".join(f"`{path}`" for path, outcome in zip(PATHS, found, strict=True) if outcome.problem)
         revisions = ", ".join(sorted({outcome.revision for outcome in found} - {""}))
         result = f"fails at {failed}" if failed else "works"
-        rows.append(f"| {client.modes[mode]} | {client.version} | {revisions} | {result} |")
+        progress = "shown" if any(outcome.progress for outcome in found) else "–"
+        rows.append(f"| {client.modes[mode]} | {client.version} | {revisions} | {result} | {progress} |")
     return "\n".join(rows) + "\n"
 
 

@@ -9,6 +9,7 @@ Source: modelcontextprotocol/conformance, the `description` of each server scena
 import base64
 import os
 import struct
+import time
 import zlib
 from typing import Any
 
@@ -16,12 +17,13 @@ from flask import Flask
 
 from scenext_service import mcp
 from scenext_service.config import from_env
-from scenext_service.mcp import Call, Tool, ToolError, ToolResult
+from scenext_service.mcp import Call, Steps, Tool, ToolError, ToolResult
 from scenext_service.scenext.client import Scenext
 from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.serving.application import Service
 from scenext_service.tools import tools
 from scenext_service.tools.credentials import Credentials
+from scenext_service.tools.waiting import Waits
 
 NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
 
@@ -67,6 +69,14 @@ def fixture(name: str, *content: dict[str, Any], schema: dict[str, Any] | None =
     return Tool(name, name, f"The suite's fixture {name}.", schema or NO_ARGUMENTS, answer)
 
 
+def report_progress(arguments: dict[str, Any], call: Call) -> Steps[ToolResult]:
+    """Tell of three steps, 50 ms apart."""
+    for done in (0, 50, 100):
+        yield call.progress(done, f"{done} of 100", 100)
+        time.sleep(0.05)
+    return ToolResult([text("All steps are done.")])
+
+
 def fail(arguments: dict[str, Any], call: Call) -> ToolResult:
     raise ToolError("This tool intentionally returns an error for testing")
 
@@ -110,9 +120,10 @@ FIXTURES = [
     fixture("json_schema_2020_12_tool", text("ok"), schema=JSON_SCHEMA_2020_12),
     fixture("test_x_mcp_header", text("ok"), schema=MIRRORED),
     fixture("test_missing_capability", text("ok")),
-    # These two would stream if they had anything to say before their result.
-    fixture("test_streaming_elicitation", text("ok")),
-    fixture("test_logging_tool", text("ok")),
+    Tool("test_tool_with_progress", "Progress", "Reports progress.", NO_ARGUMENTS, report_progress),
+    # These two stream as well, and have nothing to ask or to log.
+    Tool("test_streaming_elicitation", "Streams", "Streams.", NO_ARGUMENTS, report_progress),
+    Tool("test_logging_tool", "Streams", "Streams.", NO_ARGUMENTS, report_progress),
 ]
 
 
@@ -120,7 +131,7 @@ def create() -> Flask:
     """Make the application."""
     config = from_env(os.environ)
     scenext = Scenext(config.api_base_url, timeout=config.timeout, slots=config.upstream_slots, adapter=Sandbox())
-    own = tools(scenext, Credentials(), config.default_quality)
+    own = tools(scenext, Credentials(), config.default_quality, Waits(config.max_wait, config.waiting_calls))
     server = mcp.Server({"name": "conformance", "version": "1"}, "Fixtures.", mcp.Registry([*own, *FIXTURES]))
     app = Service(__name__)
     app.register_blueprint(mcp.create_blueprint(server, mcp.Origins(), config.max_body, lambda record: None))

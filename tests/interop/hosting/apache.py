@@ -1,11 +1,14 @@
 """Apache: mod_wsgi, mod_wsgi-express and Passenger, on copies of Debian's own configuration."""
 
 import shutil
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
-from .conversation import crowd
+from . import waits
+from .conversation import AT_ONCE, crowd
 from .hosts import Address, Host
 from .pages import replaced
 from .site import Ports, Site, ports, wait_until_healthy
@@ -59,9 +62,9 @@ def express(site: Site, without: str = "") -> Iterator[Address]:
     site.prepare(install)
     at = ports()
     command = f"{site.local(start.replace(without, ''), at)} --server-root {site.folder}/express-{at.app}"
-    with site.running(command, f"mod_wsgi-express-{at.app}") as log:
-        wait_until_healthy(at.app, "", log)
-        yield Address(at.app)
+    with site.running(command, f"mod_wsgi-express-{at.app}") as running:
+        wait_until_healthy(at.app, "", running)
+        yield Address(at.app, running)
 
 
 def express_unchunked(site: Site) -> AbstractContextManager[Address]:
@@ -86,9 +89,9 @@ def _apache(site: Site, page: str, module: str, text: str, prefix: str = "", var
         if line.startswith("a2"):
             site.run(line, {"APACHE_CONFDIR": str(folder)})
     command = f"bash -c '. {folder}/envvars && exec apache2 -d {folder} -f apache2.conf -D FOREGROUND'"
-    with site.running(command, f"{module}-{at.front}", {"APACHE_CONFDIR": str(folder)}) as log:
-        wait_until_healthy(at.front, prefix, log)
-        yield Address(at.front, (prefix,))
+    with site.running(command, f"{module}-{at.front}", {"APACHE_CONFDIR": str(folder)}) as running:
+        wait_until_healthy(at.front, prefix, running)
+        yield Address(at.front, running, (prefix,))
 
 
 def _enable_only(folder: Path, module: str) -> None:
@@ -113,13 +116,23 @@ def one_request_a_process(site: Site, address: Address) -> str:
     return f"one request a process: {2 * POOL} calls of {SLOW:g} s on {POOL} processes take {2 * SLOW:g} s or more"
 
 
+def what_waits(site: Site, address: Address) -> str:
+    """Tell what becomes of calls that wait."""
+    graceful = partial(address.running.process.send_signal, signal.SIGUSR1)  # what `systemctl reload apache2` sends
+    found = (
+        f"{waits.progress(address)}; {waits.leaving(site, address, by_writing=True)}; {waits.reload(address, graceful)}"
+    )
+    stop = waits.stop(address, signal.SIGWINCH, ends=False, name="`apachectl graceful-stop`")
+    return f"{found}; {stop}"
+
+
 _DROPPED = {"Authorization": "No Scenext API key came with the request", "chunked": "411 text/html"}
 
 HOSTS = (
-    Host("Apache, `mod_wsgi`", PAGE, mod_wsgi),
+    Host("Apache, `mod_wsgi`", PAGE, mod_wsgi, check=what_waits),
     Host("Apache, `mod_wsgi`, under a sub-path", PAGE, sub_path),
     Host("Apache, `mod_wsgi` without its two switches", PAGE, without_authorization, _DROPPED),
     Host("`mod_wsgi-express`", PAGE, express),
     Host("`mod_wsgi-express` without `--chunked-request`", PAGE, express_unchunked, {"chunked": "411 text/html"}),
-    Host("Apache, Passenger", PASSENGER, passenger, check=one_request_a_process),
+    Host("Apache, Passenger", PASSENGER, passenger, {"wait": AT_ONCE}, check=one_request_a_process),
 )

@@ -10,9 +10,9 @@ import http.client
 import json
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,6 +24,10 @@ ERAS = ("legacy", "modern")
 KEY = "sentinel-key-of-the-hosting-run"  # must not be in anything that a host writes
 LARGE = 6 * 1024 * 1024  # characters of a Base64 image
 TIMEOUT = 60  # seconds for one answer
+WAIT = 3  # seconds that a call of the conversation waits
+PUNCTUAL = 1.5  # seconds; what comes later was held back
+TOKEN = "hosting"  # of progress
+AT_ONCE = "answered at once"
 
 _ALLOW = "POST, OPTIONS"
 
@@ -45,6 +49,21 @@ class Answer(NamedTuple):
         return value if isinstance(value, dict) else {}
 
 
+class Event(NamedTuple):
+    """What came, and how many seconds after the request: a message, or None where it was a comment of a stream."""
+
+    seconds: float
+    message: Any
+
+
+class Waited(NamedTuple):
+    """The answer to a call that waits: the events of its stream, or its body as the only one; and the tool's object."""
+
+    media_type: str
+    events: list[Event]
+    job: Any
+
+
 class Unexpected(Exception):
     """Indicate a step that went another way; the message says which, in a few words."""
 
@@ -63,16 +82,8 @@ class Talk:
 
     def send(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
         """Send one request; a body that is a list of bytes goes out chunked."""
-        chunked = isinstance(body, list)
-        try:
-            # A host may have answered and closed before it had everything, as HTTP allows.
-            with suppress(BrokenPipeError, ConnectionResetError):
-                self.connection.request(method, self.prefix + path, body, headers or {}, encode_chunked=chunked)
-            response = self.connection.getresponse()
+        with self._answering(method, path, body, headers or {}) as response:
             return Answer(response.status, response.headers, response.read())
-        except (OSError, http.client.HTTPException) as error:
-            self.connection.close()
-            raise Unexpected(f"no answer ({type(error).__name__})") from error
 
     def ask(
         self,
@@ -83,24 +94,95 @@ class Talk:
         split: Callable[[bytes], Iterable[bytes]] | None = None,
     ) -> Answer:
         """Send one MCP request as a client of the era does; `split` makes the chunks of its body."""
+        body, sent = self.write(method, params, headers)
+        if split:
+            sent["Transfer-Encoding"] = "chunked"
+        return self.send("POST", path, list(split(body)) if split else body, sent)
+
+    def write(
+        self, method: str, params: dict[str, Any], headers: dict[str, str] | None = None
+    ) -> tuple[bytes, dict[str, str]]:
+        """Return the body and the headers of an MCP request as a client of the era writes them."""
         sent = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream", **(headers or {})}
         if self.era == "modern":
-            params = {**params, "_meta": META}
+            params = {**params, "_meta": {**META, **params.get("_meta", {})}}
             sent |= {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": method}
             if method == "tools/call":
                 sent["Mcp-Name"] = params["name"]
         elif method != "initialize":
             sent["MCP-Protocol-Version"] = "2025-11-25"
         message = {"jsonrpc": "2.0", "method": method, "params": params}
-        body = json.dumps(message if method.startswith("notifications/") else {"id": 1, **message}).encode()
-        if split:
-            sent["Transfer-Encoding"] = "chunked"
-        return self.send("POST", path, list(split(body)) if split else body, sent)
+        return json.dumps(message if method.startswith("notifications/") else {"id": 1, **message}).encode(), sent
 
     def call(self, tool: str, arguments: dict[str, Any], headers: dict[str, str] | None = None) -> Any:
         """Call a tool, with a key in X-API-Key unless other headers are given; return the result."""
         sent = {"X-API-Key": KEY} if headers is None else headers
         return _result(self.ask("tools/call", {"name": tool, "arguments": arguments}, sent))
+
+    def wait(self, seconds: float, kind: str, begun: Callable[[], object] = lambda: None) -> Waited:
+        """Have a call wait for a job that never ends; `kind` is one of `WAITS`. `begun` is called at the first event.
+
+        Raises Unexpected where there is no answer.
+        """
+        events: list[Event] = []
+        started = time.monotonic()
+        with self._answering("POST", "/mcp", *self.write("tools/call", *waiting(seconds, kind))) as response:
+            media_type = response.headers.get_content_type()
+            for data in _events(response) if media_type == "text/event-stream" else [response.read()]:
+                events.append(Event(time.monotonic() - started, json.loads(data) if data else None))
+                if len(events) == 1:
+                    begun()
+        last = events[-1].message if events else None
+        if response.status != 200 or not last or "result" not in last:
+            raise Unexpected(f"{response.status} without a response after {len(events)} events")
+        return Waited(media_type, events, _succeeds(last["result"]))
+
+    @contextmanager
+    def _answering(
+        self, method: str, path: str, body: Any, headers: dict[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Send a request; yield its response, to be read. Raises Unexpected where that cannot be done to its end."""
+        try:
+            # A host may have answered and closed before it had everything, as HTTP allows.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                chunked = isinstance(body, list)
+                self.connection.request(method, self.prefix + path, body, headers, encode_chunked=chunked)
+            yield self.connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            self.connection.close()
+            raise Unexpected(f"no answer ({type(error).__name__})") from error
+
+
+# What a client may take, and whether it asks for progress.
+WAITS: dict[str, tuple[str, bool]] = {
+    "progress": ("application/json, text/event-stream", True),
+    "comments": ("application/json, text/event-stream", False),
+    "one body": ("application/json", False),
+}
+
+
+def takes_stream(kind: str) -> bool:
+    """Tell whether the answer of a call that waits may be a stream; `kind` is one of `WAITS`."""
+    return "text/event-stream" in WAITS[kind][0]
+
+
+def waiting(seconds: float, kind: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the parameters and the headers of a call that waits; `kind` is one of `WAITS`."""
+    accept, progress = WAITS[kind]
+    arguments = {"task_id": "sandbox-in-progress", "wait_seconds": seconds, "frames": "none"}
+    meta = {"_meta": {"progressToken": TOKEN}} if progress else {}
+    return {"name": "query_video_status", "arguments": arguments, **meta}, {"X-API-Key": KEY, "Accept": accept}
+
+
+def _events(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Yield the data of each event as it comes; a comment has none."""
+    data = b""
+    while line := response.readline():
+        if line == b"\n":
+            yield data
+            data = b""
+        elif line.startswith(b"data: "):
+            data += line.removeprefix(b"data: ")
 
 
 def converse(port: int, prefix: str = "") -> dict[str, str]:
@@ -216,6 +298,37 @@ def _query(talk: Talk) -> None:
     _expect("video.mp4" in job["result"]["video_url"], "no video")
 
 
+def _wait(talk: Talk) -> None:
+    def one(kind: str) -> Waited:
+        alone = Talk(talk.era, talk.port, talk.prefix)
+        try:
+            return alone.wait(WAIT, kind)
+        finally:
+            alone.connection.close()
+
+    talk.connection.close()  # some hosts keep an idle one for less time
+    with ThreadPoolExecutor() as pool:
+        stream, plain = pool.map(one, ("progress", "one body"))
+    _expect(stream.job == plain.job, "two objects")
+    _expect(plain.media_type == "application/json", plain.media_type)
+    if "cannot wait for the job now" in plain.job["next"]:
+        _expect(stream.media_type == "application/json", stream.media_type)
+        _expect(max(stream.events[-1].seconds, plain.events[-1].seconds) < PUNCTUAL, "answered late")
+        raise Unexpected(AT_ONCE)
+    _expect(stream.media_type == "text/event-stream", stream.media_type)
+    expect_moments(stream, 0, WAIT)
+    expect_moments(plain, WAIT)
+    first = stream.events[0].message
+    _expect((first["method"], first["params"]["progressToken"]) == ("notifications/progress", TOKEN), "no progress")
+
+
+def expect_moments(waited: Waited, *moments: float) -> None:
+    """Expect messages so many seconds after the request, as they are sent, and comments anywhere. Raises Unexpected."""
+    seconds = [event.seconds for event in waited.events if event.message]
+    right = len(seconds) == len(moments) and all(-0.5 < s - m < PUNCTUAL for s, m in zip(seconds, moments, strict=True))
+    _expect(right, f"{waited.media_type} after {', '.join(f'{second:.1f}' for second in seconds)} s")
+
+
 def _error(talk: Talk) -> None:
     answer = talk.ask("tools/call", {"name": "no_such_tool", "arguments": {}})
     said = answer.json.get("error", {"code": None})
@@ -256,6 +369,7 @@ STEPS: dict[str, Callable[[Talk], None]] = {
     "list": _list,
     "generate": _generate,
     "query": _query,
+    "wait": _wait,
     "error": _error,
     "no key": _no_key,
     "405": _method,

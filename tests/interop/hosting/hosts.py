@@ -5,13 +5,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .site import Site
+from .site import Running, Site
 
 
 class Address(NamedTuple):
-    """Where a host serves: a port of loopback, and the prefixes of the service's paths."""
+    """Where a host serves: a port of loopback, and the prefixes of the service's paths; and what runs there."""
 
     port: int
+    running: Running
     prefixes: tuple[str, ...] = ("",)
 
 

@@ -23,11 +23,11 @@ def procfile(program: str, workers: int | None, site: Site) -> Iterator[Address]
     command = next(line for line in lines if line.startswith(f"{program} "))
     port = ports().app if workers else DEFAULT_PORT
     variables = {"PORT": str(port), "WEB_CONCURRENCY": str(workers)} if workers else {}
-    with site.running(command, f"{program}-{port}", {"SCENEXT_SANDBOX": "1", **variables}) as log:
-        wait_until_healthy(port, "", log)
-        yield Address(port)
+    with site.running(command, f"{program}-{port}", {"SCENEXT_SANDBOX": "1", **variables}) as running:
+        wait_until_healthy(port, "", running)
+        yield Address(port, running)
         # By now every worker has said so.
-        started = len(re.findall("Booting worker", log.read_text(encoding="utf-8", errors="replace")))
+        started = len(re.findall("Booting worker", running.log.read_text(encoding="utf-8", errors="replace")))
         assert started == (workers or DEFAULT_WORKERS), f"{started} workers"
 
 

@@ -1,15 +1,20 @@
 """gunicorn behind nginx, gunicorn's gevent worker, and waitress."""
 
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 from tests.support.pages import ROOT
+from tests.support.server import wait_until
 from tests.support.upstream import CERTIFICATE, Upstream
 
+from . import waits
 from .conversation import Talk
 from .hosts import Address, Host
 from .nginx import nginx
@@ -18,7 +23,8 @@ from .site import Site, ports, wait_until_healthy
 
 PAGE = "server.md"
 PLATFORMS = "platforms.md"
-MANY = 400  # calls that wait at the same time, in one process
+MANY = 400  # calls of Scenext that wait at the same time, in one process
+VERY_MANY = 2000  # calls that wait there for the end of a job
 PROMPT = 2.0  # seconds for an answer beside them
 
 
@@ -30,14 +36,28 @@ def behind_nginx(site: Site) -> Iterator[Address]:
     command = site.pages.commands(PAGE, "gunicorn behind nginx")[-1]
     bind = {"GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{at.app}"}
     server = site.pages.file(PAGE, "/etc/nginx/sites-enabled/scenext")
-    with site.running(command, f"gunicorn-{at.app}", bind) as log, nginx(site, server, at):
-        wait_until_healthy(at.front, "", log)
-        yield Address(at.front, ("", "/scenext"))
+    with site.running(command, f"gunicorn-{at.app}", bind) as running, nginx(site, server, at):
+        wait_until_healthy(at.front, "", running)
+        yield Address(at.front, running, ("", "/scenext"))
 
 
-def refused_bodies(site: Site, address: Address) -> str:
-    """Tell that the connections which nginx keeps are sound."""
-    return beside_refused_bodies(address.port)
+def kept_connections_and_waits(site: Site, address: Address) -> str:
+    """Tell that the connections which nginx keeps are sound, and what becomes of calls that wait."""
+    refused = beside_refused_bodies(address.port)
+    return f"{refused}; {waits.progress(address)}; {_ends(site, address)}"
+
+
+def _ends(site: Site, address: Address) -> str:
+    leaving = waits.leaving(site, address)
+    old = _workers(address)
+    reload = waits.reload(address, partial(address.running.process.send_signal, signal.SIGHUP))
+    wait_until(lambda: not old & _workers(address))  # they answer at once on the connections that nginx keeps to them
+    return f"{leaving}; {reload}; {waits.stop(address)}"
+
+
+def _workers(address: Address) -> set[str]:
+    pid = address.running.process.pid
+    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split())
 
 
 @contextmanager
@@ -49,9 +69,9 @@ def beanstalk(site: Site) -> Iterator[Address]:
     server = site.pages.file(PLATFORMS, ".platform/nginx/conf.d/body.conf")
     server += "server { listen 80; location / { proxy_http_version 1.1; proxy_pass http://127.0.0.1:8000; } }"
     command = site.pages.part(PLATFORMS, "Other platforms", "procfile").removeprefix("web: ")
-    with site.running(command, f"beanstalk-{at.app}", bind) as log, nginx(site, server, at):
-        wait_until_healthy(at.front, "", log)
-        yield Address(at.front)
+    with site.running(command, f"beanstalk-{at.app}", bind) as running, nginx(site, server, at):
+        wait_until_healthy(at.front, "", running)
+        yield Address(at.front, running)
 
 
 @contextmanager
@@ -63,6 +83,9 @@ def gevent(site: Site) -> Iterator[Address]:
 
 def many_slow_calls(site: Site, address: Address) -> str:
     """Tell that many HTTPS calls wait in one process, and are no burden to the rest. Raises AssertionError."""
+    found = _ends(site, address)
+    with _gevent(site, {"SCENEXT_SANDBOX": "1", "WEB_CONCURRENCY": "1"}) as at:
+        very_many = waits.many(at, VERY_MANY)
     environ = {"REQUESTS_CA_BUNDLE": str(site.code / CERTIFICATE.relative_to(ROOT)), "WEB_CONCURRENCY": "1"}
     with Upstream(tls=True) as upstream:
         environ["SCENEXT_API_BASE_URL"] = f"{upstream.url}/hold"
@@ -81,7 +104,7 @@ def many_slow_calls(site: Site, address: Address) -> str:
     assert held == MANY, f"only {held} of {MANY} calls waited at the same time"
     assert listed.status == 200, listed.status
     assert seconds < PROMPT, f"tools/list took {seconds:.1f} s beside them"
-    return f"{MANY} HTTPS calls wait in one process"
+    return f"{MANY} HTTPS calls wait in one process; {very_many}; {found}"
 
 
 def _assert_refused_without_its_file(site: Site) -> None:
@@ -105,26 +128,34 @@ def _gevent(site: Site, environ: dict[str, str]) -> Iterator[Address]:
     site.write("gunicorn.gevent.py", site.pages.file(PAGE, "gunicorn.gevent.py"))
     at = ports()
     variables = {"GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{at.app}", **environ}
-    with site.running(command, f"gevent-{at.app}", variables) as log:
-        wait_until_healthy(at.app, "", log)
-        yield Address(at.app)
+    with site.running(command, f"gevent-{at.app}", variables) as running:
+        wait_until_healthy(at.app, "", running)
+        yield Address(at.app, running)
 
 
 @contextmanager
 def waitress(site: Site) -> Iterator[Address]:
-    """waitress, as its one command starts it."""
+    """waitress, as the page's file starts it."""
     site.prepare(site.pages.commands(PAGE, "A server of your own"))
     install, command = site.pages.commands(PAGE, "waitress")
     site.prepare([install])
     at = ports()
-    with site.running(site.local(command, at), f"waitress-{at.app}") as log:
-        wait_until_healthy(at.app, "", log)
-        yield Address(at.app)
+    site.write("serve.py", site.local(site.pages.file(PAGE, "serve.py"), at))
+    with site.running(command, f"waitress-{at.app}") as running:
+        wait_until_healthy(at.app, "", running)
+        yield Address(at.app, running)
+
+
+def waitress_waits(site: Site, address: Address) -> str:
+    """Tell what becomes of calls that wait."""
+    return f"{waits.progress(address)}; {waits.leaving(site, address)}; {waits.stop(address)}"
 
 
 HOSTS = (
-    Host("gunicorn behind nginx, at the root and under a sub-path", PAGE, behind_nginx, check=refused_bodies),
+    Host(
+        "gunicorn behind nginx, at the root and under a sub-path", PAGE, behind_nginx, check=kept_connections_and_waits
+    ),
     Host("Elastic Beanstalk's way: the Procfile's command behind nginx", PLATFORMS, beanstalk),
     Host("gunicorn's gevent worker", PAGE, gevent, check=many_slow_calls),
-    Host("waitress", PAGE, waitress),
+    Host("waitress", PAGE, waitress, check=waitress_waits),
 )

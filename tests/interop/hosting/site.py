@@ -45,6 +45,13 @@ class Ports(NamedTuple):
     socket: int
 
 
+class Running(NamedTuple):
+    """A command of a page that runs, and the file that it prints into."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+
 def ports() -> Ports:
     """Return three ports that nothing listens on now."""
     found: set[int] = set()
@@ -135,8 +142,8 @@ class Site:
         return found
 
     @contextmanager
-    def running(self, command: str, log: str, variables: Mapping[str, str] | None = None) -> Iterator[Path]:
-        """Run a command of a page in the foreground; yield the file that it prints into; end it and all it started."""
+    def running(self, command: str, log: str, variables: Mapping[str, str] | None = None) -> Iterator[Running]:
+        """Run a command of a page in the foreground; end it and all it started."""
         path = self.logs / log
         with path.open("wb") as output:
             process = subprocess.Popen(
@@ -149,7 +156,7 @@ class Site:
                 start_new_session=True,
             )
             try:
-                yield path
+                yield Running(process, path)
             finally:
                 process.send_signal(signal.SIGTERM)
                 with suppress(subprocess.TimeoutExpired):
@@ -160,11 +167,11 @@ class Site:
                 process.wait()
 
 
-def wait_until_healthy(port: int, prefix: str, log: Path) -> None:
+def wait_until_healthy(port: int, prefix: str, running: Running) -> None:
     """Return once the service answers. Raises RuntimeError with what the host printed."""
     end = time.monotonic() + START_TIMEOUT
     while not healthy(port, prefix):
         if time.monotonic() > end:
-            printed = log.read_text(encoding="utf-8", errors="replace")[-3000:]
+            printed = running.log.read_text(encoding="utf-8", errors="replace")[-3000:]
             raise RuntimeError(f"not healthy after {START_TIMEOUT:g} seconds:\n{printed}")
         time.sleep(0.1)

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
+from . import waits
+from .conversation import AT_ONCE
 from .hosts import Address, Host
 from .nginx import nginx
 from .pages import replaced
@@ -21,9 +24,9 @@ def alone(site: Site) -> Iterator[Address]:
     site.prepare(site.pages.commands(PAGE, "uWSGI"))
     at = ports()
     site.write("uwsgi.ini", site.local(site.pages.file(PAGE, "uwsgi.ini"), at))
-    with site.running(site.pages.commands(PAGE, "By itself")[0], f"uwsgi-{at.app}") as log:
-        wait_until_healthy(at.app, "", log)
-        yield Address(at.app)
+    with site.running(site.pages.commands(PAGE, "By itself")[0], f"uwsgi-{at.app}") as running:
+        wait_until_healthy(at.app, "", running)
+        yield Address(at.app, running)
 
 
 @contextmanager
@@ -36,9 +39,9 @@ def behind_nginx(site: Site) -> Iterator[Address]:
     site.write("uwsgi.ini", site.local(replaced(site.pages.file(PAGE, "uwsgi.ini"), lines), at))
     server = site.pages.file(PAGE, "/etc/nginx/sites-enabled/scenext")
     command = site.pages.commands(PAGE, "By itself")[0]
-    with site.running(command, f"uwsgi-{at.socket}") as log, nginx(site, server, at):
-        wait_until_healthy(at.front, SUB_PATH, log)
-        yield Address(at.front, (SUB_PATH,))
+    with site.running(command, f"uwsgi-{at.socket}") as running, nginx(site, server, at):
+        wait_until_healthy(at.front, SUB_PATH, running)
+        yield Address(at.front, running, (SUB_PATH,))
 
 
 @contextmanager
@@ -52,13 +55,25 @@ def pythonanywhere(site: Site) -> Iterator[Address]:
     command = f"uwsgi --socket 127.0.0.1:{at.socket} --wsgi-file {path} --virtualenv {site.code}/.venv"
     command += " --chdir / --master --processes 2 --need-app --die-on-term --uid www-data --gid www-data"
     server = site.pages.file(PAGE, "/etc/nginx/sites-enabled/scenext").replace("/scenext/", "/")
-    with site.running(command, f"pythonanywhere-{at.socket}") as log, nginx(site, server, at):
-        wait_until_healthy(at.front, "", log)
-        yield Address(at.front)
+    with site.running(command, f"pythonanywhere-{at.socket}") as running, nginx(site, server, at):
+        wait_until_healthy(at.front, "", running)
+        yield Address(at.front, running)
+
+
+def what_waits(site: Site, address: Address) -> str:
+    """Tell what becomes of calls that wait."""
+    leaving = waits.leaving(site, address, by_writing=True)
+    touch = partial(site.run, site.pages.commands(PAGE, "Reload and stop")[0])
+    return f"{leaving}; {waits.reload(address, touch, ends=False)}; {waits.stop(address, ends=False)}"
+
+
+def long_streams_too(site: Site, address: Address) -> str:
+    """Tell what becomes of calls that wait, and of their streams."""
+    return f"{waits.progress(address)}; {what_waits(site, address)}"
 
 
 HOSTS = (
-    Host("uWSGI", PAGE, alone, {"chunked": LENGTH_REQUIRED}),
-    Host("uWSGI behind nginx, under a sub-path", PAGE, behind_nginx),
-    Host("PythonAnywhere's way: uWSGI behind nginx, a WSGI file", PYTHONANYWHERE, pythonanywhere),
+    Host("uWSGI", PAGE, alone, {"chunked": LENGTH_REQUIRED}, what_waits),
+    Host("uWSGI behind nginx, under a sub-path", PAGE, behind_nginx, check=long_streams_too),
+    Host("PythonAnywhere's way: uWSGI behind nginx, a WSGI file", PYTHONANYWHERE, pythonanywhere, {"wait": AT_ONCE}),
 )

@@ -10,22 +10,31 @@ from fastmcp.exceptions import ToolError
 
 
 async def make_video(url: str, header: str, key: str) -> dict[str, object]:
-    """Start a video, wait for it, and tell how it went."""
+    """Start a video, follow it to its end, and tell how it went."""
+    progress = []
+
+    async def show(done: float, total: float | None, message: str | None) -> None:
+        progress.append(message)
+
     async with Client(StreamableHttpTransport(url, headers={header: key})) as client:
         tools = await client.list_tools()
         job = await client.call_tool("gen_video", {"question": "Why is the sky blue?"})
         task_id = job.structured_content["task_id"]
-        for _ in range(20):
-            video = await client.call_tool("query_video_status", {"task_id": task_id})
-            if video.structured_content["status"] != "IN_PROGRESS":
-                break
-            await asyncio.sleep(5)
+        following = {"task_id": task_id, "wait_seconds": 50, "frames": "none"}
+        calls, status = 0, "IN_PROGRESS"
+        while status == "IN_PROGRESS" and calls < 10:
+            video = await client.call_tool("query_video_status", following, progress_handler=show)
+            status = video.structured_content["status"]
+            calls += 1
         return {
             "revision": client.protocol_version,
             "tools": [tool.name for tool in tools],
             "task_id": task_id,
-            "status": video.structured_content["status"],
+            "status": status,
             "video": video.structured_content["result"]["video_url"],
+            "next": video.structured_content["next"],  # not in data, which has what the output schema names
+            "progress": progress,
+            "calls": calls,
         }
 
 

@@ -2,7 +2,6 @@
 // Arguments: URL, the key's header, its value, mode (`legacy`, its default, or `modern`).
 
 import { spawnSync } from "node:child_process";
-import { setTimeout as sleep } from "node:timers/promises";
 
 const [url, header, key, mode] = process.argv.slice(2);
 const withKey = ["--header", `${header}: ${key}`];
@@ -16,32 +15,36 @@ function inspect(...args) {
   return JSON.parse(run.stdout).result;
 }
 
-const call = (tool, argument, ...args) =>
-  inspect("--method", "tools/call", "--tool-name", tool, "--tool-arg", argument, ...args);
+const call = (tool, pairs, ...args) =>
+  inspect("--method", "tools/call", "--tool-name", tool, ...args, "--tool-arg", ...pairs);
 
 async function makeVideo() {
   const server = inspect("--method", "initialize", ...withKey);
   const { tools } = inspect("--method", "tools/list", ...withKey);
-  const job = call("gen_video", "question=Why is the sky blue?", ...withKey);
+  const job = call("gen_video", ["question=Why is the sky blue?"], ...withKey);
   const task_id = job.structuredContent.task_id;
+  const following = [`task_id=${task_id}`, "wait_seconds=50", "frames=none"];
   let video;
-  for (let asked = 0; asked < 20; asked++) {
-    video = call("query_video_status", `task_id=${task_id}`, ...withKey).structuredContent;
-    if (video.status !== "IN_PROGRESS") break;
-    await sleep(5000);
-  }
+  let calls = 0;
+  do {
+    video = call("query_video_status", following, ...withKey).structuredContent;
+    calls++;
+  } while (video.status === "IN_PROGRESS" && calls < 10);
   return {
     revision: server.protocolVersion,
     tools: tools.map((tool) => tool.name),
     task_id,
     status: video.status,
     video: video.result.video_url,
+    next: video.next,
+    progress: null, // its command line asks for none
+    calls,
   };
 }
 
 // Call without a key; return what there is to show.
 function forgetKey() {
-  const result = call("gen_video", "question=Why is the sky blue?");
+  const result = call("gen_video", ["question=Why is the sky blue?"]);
   return result.isError ? result.content[0].text : "";
 }
 

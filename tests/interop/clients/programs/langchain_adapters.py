@@ -7,6 +7,7 @@ from typing import Any
 
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
+from langchain_mcp_adapters.callbacks import CallbackContext, Callbacks
 from langchain_mcp_adapters.client import MultiServerMCPClient
 
 
@@ -16,24 +17,33 @@ async def call(tool: BaseTool, **arguments: Any) -> ToolMessage:
 
 
 async def make_video(url: str, header: str, key: str) -> dict[str, object]:
-    """Start a video, wait for it, and tell how it went."""
-    client = MultiServerMCPClient({"scenext": {"transport": "http", "url": url, "headers": {header: key}}})
+    """Start a video, follow it to its end, and tell how it went."""
+    progress = []
+
+    async def show(done: float, total: float | None, message: str | None, context: CallbackContext) -> None:
+        progress.append(message)
+
+    connection = {"transport": "http", "url": url, "headers": {header: key}}
+    client = MultiServerMCPClient({"scenext": connection}, callbacks=Callbacks(on_progress=show))
     server = await client.get_server_info()
     tools = {tool.name: tool for tool in await client.get_tools()}
     job = await call(tools["gen_video"], question="Why is the sky blue?")
     task_id = job.artifact["structured_content"]["task_id"]
-    for _ in range(20):
-        message = await call(tools["query_video_status"], task_id=task_id)
+    calls, status = 0, "IN_PROGRESS"
+    while status == "IN_PROGRESS" and calls < 10:
+        message = await call(tools["query_video_status"], task_id=task_id, wait_seconds=50, frames="none")
         video = message.artifact["structured_content"]
-        if video["status"] != "IN_PROGRESS":
-            break
-        await asyncio.sleep(5)
+        status = video["status"]
+        calls += 1
     return {
         "revision": server["scenext"].protocolVersion,
         "tools": list(tools),
         "task_id": task_id,
-        "status": video["status"],
+        "status": status,
         "video": video["result"]["video_url"],
+        "next": json.loads(message.text)["next"],  # the model gets the content, and never the artifact
+        "progress": progress,
+        "calls": calls,
     }
 
 

@@ -10,7 +10,12 @@ from mcp.client.streamable_http import streamable_http_client
 
 
 async def make_video(url: str, header: str, key: str) -> dict[str, object]:
-    """Start a video, wait for it, and tell how it went."""
+    """Start a video, follow it to its end, and tell how it went."""
+    progress = []
+
+    async def show(done: float, total: float | None, message: str | None) -> None:
+        progress.append(message)
+
     async with (
         httpx.AsyncClient(headers={header: key}) as http,
         streamable_http_client(url, http_client=http) as (read, write, _),
@@ -20,17 +25,21 @@ async def make_video(url: str, header: str, key: str) -> dict[str, object]:
         tools = await session.list_tools()
         job = await session.call_tool("gen_video", {"question": "Why is the sky blue?"})
         task_id = job.structuredContent["task_id"]
-        for _ in range(20):
-            video = await session.call_tool("query_video_status", {"task_id": task_id})
-            if video.structuredContent["status"] != "IN_PROGRESS":
-                break
-            await asyncio.sleep(5)
+        following = {"task_id": task_id, "wait_seconds": 50, "frames": "none"}
+        calls, status = 0, "IN_PROGRESS"
+        while status == "IN_PROGRESS" and calls < 10:
+            video = await session.call_tool("query_video_status", following, progress_callback=show)
+            status = video.structuredContent["status"]
+            calls += 1
         return {
             "revision": server.protocolVersion,
             "tools": [tool.name for tool in tools.tools],
             "task_id": task_id,
-            "status": video.structuredContent["status"],
+            "status": status,
             "video": video.structuredContent["result"]["video_url"],
+            "next": json.loads(video.content[0].text)["next"],  # as a host may give it to its model
+            "progress": progress,
+            "calls": calls,
         }
 
 

@@ -10,7 +10,12 @@ from mcp.client.streamable_http import streamable_http_client
 
 
 async def make_video(url: str, header: str, key: str, mode: str) -> dict[str, object]:
-    """Start a video, wait for it, and tell how it went."""
+    """Start a video, follow it to its end, and tell how it went."""
+    progress = []
+
+    async def show(done: float, total: float | None, message: str | None) -> None:
+        progress.append(message)
+
     async with (
         httpx2.AsyncClient(headers={header: key}) as http,
         Client(streamable_http_client(url, http_client=http), mode=mode) as client,
@@ -18,17 +23,21 @@ async def make_video(url: str, header: str, key: str, mode: str) -> dict[str, ob
         tools = await client.list_tools()
         job = await client.call_tool("gen_video", {"question": "Why is the sky blue?"})
         task_id = job.structured_content["task_id"]
-        for _ in range(20):
-            video = await client.call_tool("query_video_status", {"task_id": task_id})
-            if video.structured_content["status"] != "IN_PROGRESS":
-                break
-            await asyncio.sleep(5)
+        following = {"task_id": task_id, "wait_seconds": 50, "frames": "none"}
+        calls, status = 0, "IN_PROGRESS"
+        while status == "IN_PROGRESS" and calls < 10:
+            video = await client.call_tool("query_video_status", following, progress_callback=show)
+            status = video.structured_content["status"]
+            calls += 1
         return {
             "revision": client.protocol_version,
             "tools": [tool.name for tool in tools.tools],
             "task_id": task_id,
-            "status": video.structured_content["status"],
+            "status": status,
             "video": video.structured_content["result"]["video_url"],
+            "next": json.loads(video.content[0].text)["next"],  # as a host may give it to its model
+            "progress": progress,
+            "calls": calls,
         }
 
 

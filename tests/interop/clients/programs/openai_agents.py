@@ -8,23 +8,29 @@ from agents.mcp import MCPServerStreamableHttp
 
 
 async def make_video(url: str, header: str, key: str) -> dict[str, object]:
-    """Start a video, wait for it, and tell how it went."""
-    async with MCPServerStreamableHttp({"url": url, "headers": {header: key}}) as server:
+    """Start a video, follow it to its end, and tell how it went."""
+    # A call may wait for 50 seconds, and this SDK gives up after 5 unless told otherwise.
+    connection = {"url": url, "headers": {header: key}}
+    async with MCPServerStreamableHttp(connection, client_session_timeout_seconds=60) as server:
         tools = await server.list_tools()
         job = await server.call_tool("gen_video", {"question": "Why is the sky blue?"})
         task_id = json.loads(job.content[0].text)["task_id"]
-        for _ in range(20):
-            result = await server.call_tool("query_video_status", {"task_id": task_id})
+        following = {"task_id": task_id, "wait_seconds": 50, "frames": "none"}
+        calls, status = 0, "IN_PROGRESS"
+        while status == "IN_PROGRESS" and calls < 10:
+            result = await server.call_tool("query_video_status", following)
             video = json.loads(result.content[0].text)  # content is what this SDK gives its model, by default
-            if video["status"] != "IN_PROGRESS":
-                break
-            await asyncio.sleep(5)
+            status = video["status"]
+            calls += 1
         return {
             "revision": server.session.protocol_version,
             "tools": [tool.name for tool in tools],
             "task_id": task_id,
-            "status": video["status"],
+            "status": status,
             "video": video["result"]["video_url"],
+            "next": video["next"],
+            "progress": None,  # its call_tool takes no handler
+            "calls": calls,
         }
 
 

@@ -9,22 +9,31 @@ from pydantic_ai.mcp import MCPToolset
 
 
 async def make_video(url: str, header: str, key: str) -> dict[str, object]:
-    """Start a video, wait for it, and tell how it went."""
-    async with MCPToolset(url, headers={header: key}) as toolset:
+    """Start a video, follow it to its end, and tell how it went."""
+    progress = []
+
+    async def show(done: float, total: float | None, message: str | None) -> None:
+        progress.append(message)
+
+    async with MCPToolset(url, headers={header: key}, progress_handler=show) as toolset:
         tools = await toolset.list_tools()
         job = await toolset.direct_call_tool("gen_video", {"question": "Why is the sky blue?"})
         task_id = job["task_id"]
-        for _ in range(20):
-            video = await toolset.direct_call_tool("query_video_status", {"task_id": task_id})
-            if video["status"] != "IN_PROGRESS":
-                break
-            await asyncio.sleep(5)
+        following = {"task_id": task_id, "wait_seconds": 50, "frames": "none"}
+        calls, status = 0, "IN_PROGRESS"
+        while status == "IN_PROGRESS" and calls < 10:
+            video = await toolset.direct_call_tool("query_video_status", following)
+            status = video["status"]
+            calls += 1
         return {
             "revision": toolset.client.protocol_version,
             "tools": [tool.name for tool in tools],
             "task_id": task_id,
-            "status": video["status"],
+            "status": status,
             "video": video["result"]["video_url"],
+            "next": video["next"],  # what is returned is what the model gets: the structured content
+            "progress": progress,
+            "calls": calls,
         }
 
 

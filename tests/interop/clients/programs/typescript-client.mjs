@@ -1,6 +1,5 @@
 // The TypeScript SDK 2. Arguments: URL, the key's header, its value, mode (`legacy`, its default, or `auto`).
 
-import { setTimeout as sleep } from "node:timers/promises";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 
 const [url, header, key, mode] = process.argv.slice(2);
@@ -17,13 +16,16 @@ async function makeVideo() {
   const { tools } = await client.listTools();
   const job = await client.callTool({ name: "gen_video", arguments: { question: "Why is the sky blue?" } });
   const task_id = job.structuredContent.task_id;
-  let video;
-  for (let asked = 0; asked < 20; asked++) {
-    const result = await client.callTool({ name: "query_video_status", arguments: { task_id } });
-    video = result.structuredContent;
-    if (video.status !== "IN_PROGRESS") break;
-    await sleep(5000);
-  }
+  const following = { name: "query_video_status", arguments: { task_id, wait_seconds: 50, frames: "none" } };
+  const progress = [];
+  const onprogress = ({ message }) => progress.push(message);
+  let result;
+  let calls = 0;
+  do {
+    result = await client.callTool(following, { onprogress });
+    calls++;
+  } while (result.structuredContent.status === "IN_PROGRESS" && calls < 10);
+  const video = result.structuredContent;
   const revision = client.getNegotiatedProtocolVersion();
   await client.close();
   return {
@@ -32,6 +34,9 @@ async function makeVideo() {
     task_id,
     status: video.status,
     video: video.result.video_url,
+    next: JSON.parse(result.content[0].text).next, // as a host may give it to its model
+    progress,
+    calls,
   };
 }
 
