@@ -30,10 +30,12 @@ worker_class = "scenext_service.serving.worker.Worker"
 threads = 1000
 
 # Slots are counted from the threads, so those that the platform does not allow must not be counted on. Heroku's small
-# dynos allow 256 threads and processes in all (`ulimit -u`), of which 16 are for everything else.
-_allowed = resource.getrlimit(resource.RLIMIT_NPROC)[0]
-if _allowed != resource.RLIM_INFINITY:
-    threads = max(5, min(threads, (_allowed - 16) // workers))
+# dynos allow 256 threads and processes in all (`ulimit -u`), containers what their cgroup says; 16 are for the rest.
+_allowed = [limit for limit in (resource.getrlimit(resource.RLIMIT_NPROC)[0],) if limit != resource.RLIM_INFINITY]
+with suppress(OSError, ValueError):  # there is no such file, or it says `max`
+    _allowed.append(int(Path("/sys/fs/cgroup/pids.max").read_text(encoding="ascii")))
+if _allowed:
+    threads = max(5, min(threads, (min(_allowed) - 16) // workers))
 
 # Each connection takes a descriptor, and a worker that has none left answers nobody new. The soft limit is 1024 on most
 # systems, for programs that use select(); the hard one is what the operator decided.

@@ -23,6 +23,7 @@ from tests.support.names import TOOLS
 from tests.support.pages import ROOT
 from tests.support.server import Server, running
 
+ANY = resource.RLIM_INFINITY
 SHARED_KEY = "sentinel-shared-key-81b2c3"
 TOKEN = "sentinel-access-token-77d0"
 MODERN = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call"}
@@ -249,20 +250,35 @@ def test_gevent_is_refused_where_no_https_call_would_work(worker_class: str, pre
         on_starting(SimpleNamespace(cfg=cfg))
 
 
+@pytest.fixture(autouse=True)
+def no_cgroup(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Have the cgroup of this process say what a test's `pids` says, or allow as many threads as it likes."""
+    callspec = getattr(request.node, "callspec", None)
+    pids = callspec.params.get("pids", "max\n") if callspec else "max\n"
+    read = Path.read_text
+
+    def read_text(path: Path, *args: Any, **kwargs: Any) -> str:
+        return str(pids) if path == Path("/sys/fs/cgroup/pids.max") else read(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+
+
 @pytest.mark.parametrize(
-    ("allowed", "environ", "threads", "slots", "waiting"),
+    ("allowed", "pids", "environ", "threads", "slots", "waiting"),
     [
-        pytest.param(resource.RLIM_INFINITY, {}, 1000, 800, 500, id="no limit"),
-        pytest.param(95_000, {}, 1000, 800, 500, id="a limit far away"),
-        pytest.param(256, {"WEB_CONCURRENCY": "2"}, 120, 96, 60, id="Heroku Standard-1X"),
-        pytest.param(512, {"WEB_CONCURRENCY": "4"}, 124, 99, 62, id="Heroku Standard-2X"),
-        pytest.param(512, {"SCENEXT_UPSTREAM_SLOTS": "7"}, 248, None, 124, id="slots that the operator chose"),
-        pytest.param(512, {"SCENEXT_WAITING_CALLS": "7"}, 248, 198, None, id="waiting calls that the operator chose"),
-        pytest.param(512, {"SCENEXT_WAITING_CALLS": " "}, 248, 198, 124, id="blank is not chosen"),
+        pytest.param(ANY, "max\n", {}, 1000, 800, 500, id="no limit"),
+        pytest.param(95_000, "max\n", {}, 1000, 800, 500, id="a limit far away"),
+        pytest.param(ANY, "1024\n", {}, 504, 403, 252, id="a container's limit"),
+        pytest.param(256, "1024\n", {"WEB_CONCURRENCY": "2"}, 120, 96, 60, id="Heroku Standard-1X"),
+        pytest.param(512, "max\n", {"WEB_CONCURRENCY": "4"}, 124, 99, 62, id="Heroku Standard-2X"),
+        pytest.param(512, "max\n", {"SCENEXT_UPSTREAM_SLOTS": "7"}, 248, None, 124, id="slots that were chosen"),
+        pytest.param(512, "max\n", {"SCENEXT_WAITING_CALLS": "7"}, 248, 198, None, id="waiting calls that were chosen"),
+        pytest.param(512, "max\n", {"SCENEXT_WAITING_CALLS": " "}, 248, 198, 124, id="blank is not chosen"),
     ],
 )
 def test_threads_stay_below_the_platforms_limit_and_the_caps_below_threads(
     allowed: int,
+    pids: str,
     environ: dict[str, str],
     threads: int,
     slots: int | None,
