@@ -113,7 +113,7 @@ class Waits:
                     not_before = now + (failure.retry_after or 0)
                 if ended(job):
                     break
-                due, last = now + ASK_EVERY, last if now < last else end
+                due, last = now + ASK_EVERY, last if now < last - LAST else end
                 ask_at = max(min(due, last), not_before)
             self._sleep(max(min(now + BEAT, ask_at, tell, end) - self._clock(), 0.0))
         return Waited(job, not_before <= self._clock())
