@@ -4,11 +4,13 @@ Plain sockets, because no HTTP server can be made to break HTTP. It is its own p
 itself, and the first label of the host names how that goes.
 """
 
+import errno
 import gzip
 import socket
 import ssl
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -331,7 +333,13 @@ class Upstream:
 
     def _accept(self) -> None:
         while True:
-            sock, _ = self._listener.accept()
+            try:
+                sock, _ = self._listener.accept()
+            except OSError as error:
+                if error.errno != errno.EMFILE:  # a test took all descriptors before this thread was here again
+                    raise
+                time.sleep(0.01)
+                continue
             if self._stopping:
                 sock.close()
                 return
