@@ -1,7 +1,7 @@
 """A Flask service that speaks MCP over plain HTTP and answers with the Scenext API. `create_app` wires it.
 
-`mcp/`, `scenext/` and `serving/` know nothing of each other; `tools/` knows `mcp/` and `scenext/`. This module knows
-all, and it alone knows the configuration.
+`mcp/`, `scenext/`, `serving/` and `views/` know nothing of each other; `tools/` knows `mcp/` and `scenext/`. This
+module knows all, and it alone knows the configuration.
 """
 
 import logging
@@ -14,14 +14,15 @@ from . import mcp
 from .config import Config
 from .scenext.auth import PLACEHOLDER
 from .scenext.client import Scenext
-from .scenext.sandbox import Sandbox
+from .scenext.sandbox import HOST, Sandbox
 from .serving import health, leaving, logs
-from .serving.application import Service
+from .serving.application import Service, noted
 from .serving.metrics import Metrics
 from .tools import instructions, tools
 from .tools.credentials import Credentials
 from .tools.waiting import Waits
 from .version import VERSION
+from .views import card, page
 
 __all__ = ["create_app"]
 
@@ -48,11 +49,7 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
     counted = metrics.wait if metrics else _nobody_counts
     waits = Waits(config.max_wait, config.waiting_calls, stopping=lambda: app.stopping, in_use=counted)
     keys = Credentials(config.api_key, config.access_token)
-    server = mcp.Server(
-        info={"name": "scenext_service", "title": "Scenext", "version": VERSION},
-        instructions=instructions(config.max_wait),
-        tools=mcp.Registry(tools(scenext, keys, config.default_quality, waits)),
-    )
+    server = _server(config, tools(scenext, keys, config.default_quality, waits, card.URI))
 
     def report(record: mcp.Record) -> None:
         if metrics is None and not logs.wanted():
@@ -67,7 +64,31 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
         mcp.create_blueprint(server, origins, config.max_body, report, config.max_wait, leaving.left)
     )
     app.register_blueprint(health.create_blueprint(config.sandbox, metrics))
+    app.register_blueprint(page.create_blueprint(_facts(config), noted))
     return app
+
+
+def _server(config: Config, its_tools: list[mcp.Tool]) -> mcp.Server:
+    view = mcp.apps.view(card.URI, "job", card.TITLE, card.html(), _media(config))
+    return mcp.Server(
+        info={"name": "scenext_service", "title": "Scenext", "version": VERSION},
+        instructions=instructions(config.max_wait),
+        tools=mcp.Registry(its_tools),
+        resources=mcp.Resources([view]),
+        extensions={mcp.apps.EXTENSION: {}},
+    )
+
+
+def _media(config: Config) -> frozenset[str]:
+    """Return the origins from which what people see may load frames and films."""
+    return config.media_origins | ({HOST} if config.sandbox else set())
+
+
+def _facts(config: Config) -> page.Facts:
+    """Return what people are told of this deployment."""
+    lends = config.api_key not in (None, PLACEHOLDER)
+    lent = ("token" if config.access_token else "all") if lends else "none"
+    return page.Facts(config.sandbox, lent, config.max_wait, _media(config))
 
 
 def _nobody_counts(change: int) -> None:

@@ -3,6 +3,7 @@
 The README's table lists the variables; a test compares it with this module.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -19,6 +20,9 @@ LOG_FORMATS = ("logfmt", "json")
 MAX_TIMEOUT = 24.0
 
 MAX_WAIT = 900  # seconds; no client is known that waits longer for one call
+
+# An origin as a Content-Security-Policy takes it, `https://*.example.com` among them. Its syntax has no IPv6 address.
+_SOURCE = re.compile(r"https?://(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*(?::[0-9]{1,5})?", re.IGNORECASE)
 
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -38,6 +42,7 @@ class Config:
     log_level: str = "INFO"
     log_format: str = "logfmt"
     allowed_origins: frozenset[str] = frozenset()  # whole origins, or "*"
+    media_origins: frozenset[str] = frozenset({"https://*.scenext.cn"})  # of frames and films
     timeout: float = 20.0  # seconds, for one call of the API from connect to the last byte
     upstream_slots: int = 120  # calls of the API at the same time, in one process
     max_wait: int = 50  # seconds that a call may wait for a job to end; 0 is not at all
@@ -60,6 +65,7 @@ def from_env(environ: Mapping[str, str]) -> Config:
         log_level=_choice(env, "SCENEXT_LOG_LEVEL", LOG_LEVELS, default.log_level),
         log_format=_choice(env, "SCENEXT_LOG_FORMAT", LOG_FORMATS, default.log_format),
         allowed_origins=_origins(env),
+        media_origins=_media_origins(env, default.media_origins),
         timeout=_seconds(env, "SCENEXT_TIMEOUT", default.timeout, MAX_TIMEOUT),
         upstream_slots=_whole(env, "SCENEXT_UPSTREAM_SLOTS", default.upstream_slots, 1, 10_000),
         max_wait=_whole(env, "SCENEXT_MAX_WAIT", default.max_wait, 0, MAX_WAIT),
@@ -160,3 +166,14 @@ def _origins(env: Mapping[str, str]) -> frozenset[str]:
                 f" {origin!r} is none"
             )
     return frozenset(origins)
+
+
+def _media_origins(env: Mapping[str, str], default: frozenset[str]) -> frozenset[str]:
+    origins = env.get("SCENEXT_MEDIA_ORIGINS", "").replace(",", " ").split()
+    for origin in origins:
+        if not _SOURCE.fullmatch(origin):
+            raise ConfigError(
+                "SCENEXT_MEDIA_ORIGINS must list whole origins, as https://oss.example.com or https://*.example.com;"
+                f" {origin!r} is none"
+            )
+    return frozenset(origins) or default

@@ -12,6 +12,7 @@ from .support.messages import KEY
 from .support.pages import ROOT
 
 ORIGINS = frozenset({"https://a", "http://b:80", "app://c"})
+MEDIA = frozenset({"https://*.a.example", "http://127.0.0.1:80", "https://b"})
 
 
 def test_an_empty_environment_gives_the_documented_defaults() -> None:
@@ -23,6 +24,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         default_quality="m",
         log_level="INFO",
         allowed_origins=frozenset(),
+        media_origins=frozenset({"https://*.scenext.cn"}),
         timeout=20.0,
         upstream_slots=120,
         max_wait=50,
@@ -40,6 +42,7 @@ VARIABLES = [
     "SCENEXT_DEFAULT_QUALITY",
     "SCENEXT_LOG_LEVEL",
     "SCENEXT_ALLOWED_ORIGINS",
+    "SCENEXT_MEDIA_ORIGINS",
     "SCENEXT_TIMEOUT",
     "SCENEXT_UPSTREAM_SLOTS",
     "SCENEXT_MAX_WAIT",
@@ -70,6 +73,8 @@ def test_a_blank_variable_is_unset(blank: str) -> None:
         pytest.param("LOG_LEVEL", "ERROR", "log_level", "ERROR", id="log-level"),
         pytest.param("ALLOWED_ORIGINS", "*", "allowed_origins", frozenset({"*"}), id="origins-all"),
         pytest.param("ALLOWED_ORIGINS", "https://a, http://b:80,,app://c", "allowed_origins", ORIGINS, id="origins"),
+        pytest.param("MEDIA_ORIGINS", ", ".join(sorted(MEDIA)), "media_origins", MEDIA, id="media-origins"),
+        pytest.param("MEDIA_ORIGINS", ",", "media_origins", Config().media_origins, id="media-origins-none"),
         pytest.param("TIMEOUT", "1.5", "timeout", 1.5, id="timeout"),
         pytest.param("TIMEOUT", "24", "timeout", 24.0, id="timeout-most"),
         pytest.param("UPSTREAM_SLOTS", "1", "upstream_slots", 1, id="slots"),
@@ -122,6 +127,14 @@ def test_a_port_means_that_the_public_reaches_the_server() -> None:
         pytest.param("SCENEXT_ALLOWED_ORIGINS", "https://a.example/x", id="origin-path"),
         pytest.param("SCENEXT_ALLOWED_ORIGINS", "https://a.example, null", id="origin-null"),
         pytest.param("SCENEXT_ALLOWED_ORIGINS", "https://[a.example", id="origin-broken"),
+        *[
+            pytest.param("SCENEXT_MEDIA_ORIGINS", bad, id=f"media-{bad}")
+            for bad in (
+                *("a.example", "https://a.example/", "https://a.example, *", "https://*", "https://a.*.example"),
+                *("https://a*.example", "*.example", "data:", "ws://a.example", "https://a.example;script-src"),
+                *("https://u@a.example", "https://[::1]:80", "https://a.example:port", "https://例子", "'self'"),
+            )
+        ],
         *[
             pytest.param("SCENEXT_TIMEOUT", bad, id=f"timeout-{bad}")
             for bad in ("soon", "0", "-1", "24.1", "30", "nan", "inf", "1e999", "20s")

@@ -13,7 +13,7 @@ from scenext_service import create_app
 from scenext_service.config import Config
 from scenext_service.version import VERSION
 
-from .support.messages import KEY
+from .support.messages import KEY, NOT_FOUND
 from .support.pages import ROOT
 
 
@@ -29,7 +29,6 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/nothing",
         "/mcp/x",
         "/MCP",
@@ -46,7 +45,7 @@ def test_an_unknown_path_is_not_found_in_json(client: FlaskClient, method: str, 
     """Ours: JSON on every path; OAuth clients parse this body."""
     response = client.open(path, method=method)
     assert (response.status_code, response.content_type) == (404, "application/json")
-    assert response.get_json() == {"error": "not_found"}
+    assert response.get_json() == NOT_FOUND
     assert "Location" not in response.headers
 
 
@@ -58,8 +57,8 @@ def test_a_doubled_slash_is_never_redirected(client: FlaskClient, method: str, p
     response = client.open("/", method=method, environ_overrides={"PATH_INFO": path})
     assert not 300 <= response.status_code < 400
     assert "Location" not in response.headers
-    if path.endswith("//"):
-        assert (response.status_code, response.get_json()) == (404, {"error": "not_found"})
+    if path.endswith("mcp//"):
+        assert (response.status_code, response.get_json()) == (404, NOT_FOUND)
 
 
 def fresh() -> Flask:

@@ -24,12 +24,14 @@ ROOMS = {
     "scenext": {"version"},
     "tools": {"mcp", "scenext"},
     "serving": {"version"},
+    "views": {"version"},
     "config": {"scenext"},
     "version": set(),
 }
 # Where each library may be imported, beside `__init__`, which wires all. A folder is a room.
 LIBRARIES = {
-    "flask": ("mcp/transport.py", "serving"),
+    "flask": ("mcp/transport.py", "serving", "views/page.py"),
+    "jinja2": ("views/page.py",),
     "werkzeug": ("mcp/refusals.py", "serving"),
     "requests": ("scenext",),
     "urllib3": ("scenext",),

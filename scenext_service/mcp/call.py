@@ -78,12 +78,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a method: who calls, what is noted of it, the trace it belongs to, and who wants to see progress."""
+    """One call of a method: who calls, what is noted of it, the trace it belongs to, and what its metadata asks for."""
 
     caller: Caller
     record: Record
     traceparent: str | None = None  # of version 00
     progress_token: str | int | None = None
+    capabilities: Any = None  # what the client says of itself, as it came
 
     @property
     def patience(self) -> float:
@@ -91,6 +92,12 @@ class Call:
         if not self.caller.takes_stream:
             return min(self.caller.patience, ONE_BODY)
         return self.caller.patience if self.progress_token is not None else min(self.caller.patience, SILENT_STREAM)
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """What the client has beyond the protocol, as it came, by name; empty where it does not say."""
+        found = self.capabilities.get("extensions") if isinstance(self.capabilities, dict) else None
+        return found if isinstance(found, dict) else {}
 
     def progress(self, progress: float, message: str, total: float | None = None) -> bytes:
         """Make the notification of what has been done; without words where the caller asked for none.

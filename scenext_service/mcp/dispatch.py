@@ -44,11 +44,15 @@ _TRACEPARENT = re.compile(  # W3C Trace Context: no version ff, nothing more in 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP status and body, None where nothing but an acknowledgement is owed; and what is noted of each message."""
+    """An HTTP status and body, None where nothing but an acknowledgement is owed; and what is noted of each message.
+
+    `headers` say what the body is.
+    """
 
     status: int
     body: bytes | None
     records: tuple[Record, ...]
+    headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),)
 
 
 class Dispatcher:
@@ -113,6 +117,7 @@ class Dispatcher:
         method = era.methods.get(request.method)
         meta = _meta(request.params)
         trace = _traceparent(meta, caller)
+        capabilities = meta.get(modern.CLIENT_CAPABILITIES)
         record.era = era.name
         record.method = "unknown" if method is None else request.method  # a made-up name is kept out of the log
         record.trace_id = trace and trace.split("-")[1]
@@ -121,7 +126,7 @@ class Dispatcher:
             if method is None:
                 raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method[:100]}")
             record.outcome = "ok"  # unless the method says something else
-            value = method(params, Call(caller, record, trace, _progress_token(meta)))
+            value = method(params, Call(caller, record, trace, _progress_token(meta), capabilities))
             if isinstance(value, Generator):
                 value = yield from value
             return Answer(200, result(request.id, value), (record,))

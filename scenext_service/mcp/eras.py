@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .call import Call, Caller
-from .jsonrpc import UNSUPPORTED_PROTOCOL_VERSION, Request, RpcError
+from .jsonrpc import INVALID_PARAMS, UNSUPPORTED_PROTOCOL_VERSION, Request, RpcError
 
 # A method takes its params and returns the result: an object that orjson can write, or steps that end in one. It raises
 # RpcError.
@@ -30,6 +30,17 @@ class Era:
     batched: Callable[[str], bool]  # whether a request of this method may be in a batch
     status: int  # HTTP status of an error
     statuses: Mapping[int, int]  # HTTP status of an error by its code, where it is another
+
+
+def listing(what: str, page: dict[str, Any]) -> Method:
+    """Make the method that answers with a list of one page. It refuses any cursor, because none was ever handed out."""
+
+    def listed(params: dict[str, Any], call: Call) -> Any:
+        if params.get("cursor") is not None:
+            raise RpcError(INVALID_PARAMS, f"Invalid params: unknown cursor; the list of {what} has a single page")
+        return page
+
+    return listed
 
 
 def check_version_header(version: str | None, supported: tuple[str, ...]) -> None:

@@ -3,25 +3,27 @@
 A method that is not in the table does not exist in this era, and no modern word may appear in its answers. Errors are
 HTTP 200, because real clients take a 404 for a lost session and raise on 401 and 403.
 
-Source: MCP 2025-11-25, basic/lifecycle, basic/utilities/ping, server/tools; 2025-03-26, basic/transports (batches).
+Source: MCP 2025-11-25, basic/lifecycle, basic/utilities/ping, server/tools, server/resources; 2025-03-26,
+basic/transports (batches).
 """
 
 from typing import Any
 
 from .call import Call, Caller
-from .eras import Era, check_version_header
+from .eras import Era, check_version_header, listing
 from .jsonrpc import INVALID_PARAMS, UNSUPPORTED_PROTOCOL_VERSION, Request, RpcError, params_of
-from .registry import CAPABILITIES, Server, refuse_cursor
+from .registry import CAPABILITIES, Server
 
 VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 
 UNDECLARED_VERSION = "2025-03-26"  # what a request without the header speaks
 BATCH_VERSION = "2025-03-26"  # the only revision that has batches
 
+RESOURCE_NOT_FOUND = -32002  # later revisions have INVALID_PARAMS in its place
+
 
 def era(server: Server, supported: tuple[str, ...]) -> Era:
     """Make the era. Answers that never change are made once, here."""
-    tool_list = {"tools": server.tools.definitions()}
 
     def initialize(params: dict[str, Any], call: Call) -> Any:
         requested = params.get("protocolVersion", VERSIONS[0])
@@ -37,9 +39,8 @@ def era(server: Server, supported: tuple[str, ...]) -> Era:
     def ping(params: dict[str, Any], call: Call) -> Any:
         return {}
 
-    def tools_list(params: dict[str, Any], call: Call) -> Any:
-        refuse_cursor(params)
-        return tool_list
+    def resources_read(params: dict[str, Any], call: Call) -> Any:
+        return server.resources.read(params, RESOURCE_NOT_FOUND)
 
     return Era(
         name="legacy",
@@ -48,8 +49,11 @@ def era(server: Server, supported: tuple[str, ...]) -> Era:
         methods={
             "initialize": initialize,
             "ping": ping,
-            "tools/list": tools_list,
+            "tools/list": listing("tools", {"tools": server.tools.definitions()}),
             "tools/call": server.tools.call,
+            "resources/list": listing("resources", {"resources": server.resources.definitions()}),
+            "resources/templates/list": listing("resource templates", {"resourceTemplates": []}),
+            "resources/read": resources_read,
         },
         batched=lambda method: method != "initialize",
         status=200,

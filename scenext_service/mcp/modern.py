@@ -4,16 +4,16 @@ A method that is not in the table does not exist in this era. Nothing here chang
 nothing to subscribe to.
 
 Source: MCP 2026-07-28, basic/index "_meta", basic/transports/streamable-http "Server Validation" and "Value Encoding",
-server/discover, server/tools, server/utilities/caching.
+server/discover, server/tools, server/resources, server/utilities/caching.
 """
 
 import base64
 from typing import Any
 
 from .call import Call, Caller, Steps
-from .eras import Era, unsupported_version
+from .eras import Era, listing, unsupported_version
 from .jsonrpc import HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND, Request, RpcError, params_of
-from .registry import CAPABILITIES, Server, refuse_cursor
+from .registry import CAPABILITIES, Server
 
 VERSIONS = ("2026-07-28",)
 
@@ -22,7 +22,7 @@ CLIENT_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 
-TTL_MS = 3_600_000  # milliseconds that a client may keep the list; it changes only with a new release
+TTL_MS = 3_600_000  # milliseconds that a client may keep a list or a text; it changes only with a new release
 
 _NAMED_METHODS = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}  # whose Mcp-Name must agree
 
@@ -31,10 +31,9 @@ def era(server: Server, supported: tuple[str, ...]) -> Era:
     """Make the era. Answers that never change are made once, here."""
     stamp = {"resultType": "complete", "_meta": {SERVER_INFO: server.info}}
     cacheable = {"ttlMs": TTL_MS, "cacheScope": "public", **stamp}
-    tool_list = {"tools": server.tools.definitions(), **cacheable}
     discovery = {
         "supportedVersions": supported,
-        "capabilities": CAPABILITIES,
+        "capabilities": {**CAPABILITIES, "extensions": server.extensions},
         "instructions": server.instructions,
         **cacheable,
     }
@@ -42,18 +41,24 @@ def era(server: Server, supported: tuple[str, ...]) -> Era:
     def discover(params: dict[str, Any], call: Call) -> Any:
         return discovery
 
-    def tools_list(params: dict[str, Any], call: Call) -> Any:
-        refuse_cursor(params)
-        return tool_list
-
     def tools_call(params: dict[str, Any], call: Call) -> Steps[Any]:
         return {**(yield from server.tools.call(params, call)), **stamp}
+
+    def resources_read(params: dict[str, Any], call: Call) -> Any:
+        return {**server.resources.read(params, INVALID_PARAMS), **cacheable}
 
     return Era(
         name="modern",
         owns=owns,
         accept=lambda request, caller: _accept(request, caller, supported),
-        methods={"server/discover": discover, "tools/list": tools_list, "tools/call": tools_call},
+        methods={
+            "server/discover": discover,
+            "tools/list": listing("tools", {"tools": server.tools.definitions(), **cacheable}),
+            "tools/call": tools_call,
+            "resources/list": listing("resources", {"resources": server.resources.definitions(), **cacheable}),
+            "resources/templates/list": listing("resource templates", {"resourceTemplates": [], **cacheable}),
+            "resources/read": resources_read,
+        },
         batched=lambda method: False,
         status=400,
         statuses={METHOD_NOT_FOUND: 404},

@@ -1,4 +1,4 @@
-"""What a server says about itself, and its tools: what `tools/list` publishes and what `tools/call` runs.
+"""What a server has and says about itself; its tools: what `tools/list` publishes and what `tools/call` runs.
 
 Source: MCP 2026-07-28, server/tools; SEP-1303 (wrong arguments are a tool error, because the model can mend them).
 """
@@ -14,10 +14,12 @@ import orjson
 from .arguments import explain
 from .call import Call, Steps
 from .jsonrpc import INVALID_PARAMS, RpcError
+from .resources import Resources
 
 log = logging.getLogger(__name__)
 
-CAPABILITIES: dict[str, Any] = {"tools": {}}  # nothing changes while the server runs, so no listChanged
+# Nothing changes while the server runs, so no listChanged.
+CAPABILITIES: dict[str, Any] = {"tools": {}, "resources": {}}
 
 
 class ToolError(Exception):
@@ -50,10 +52,11 @@ class Tool:
     output_schema: dict[str, Any] | None = None
     annotations: dict[str, Any] | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
+    meta: dict[str, Any] | None = None
 
     def definition(self) -> dict[str, Any]:
         """Return the tool as `tools/list` shows it."""
-        optional = {"outputSchema": self.output_schema, "annotations": self.annotations}
+        optional = {"outputSchema": self.output_schema, "annotations": self.annotations, "_meta": self.meta}
         return {
             "name": self.name,
             "title": self.title,
@@ -124,17 +127,16 @@ class Registry:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """An MCP server: `info` is the specification's Implementation object, `instructions` are for the model."""
+    """An MCP server: `info` is the specification's Implementation object, `instructions` are for the model.
+
+    `extensions` are what it has beyond the protocol, as its capabilities name them; no legacy era does.
+    """
 
     info: dict[str, Any]
     instructions: str
     tools: Registry
-
-
-def refuse_cursor(params: dict[str, Any]) -> None:
-    """Raise RpcError(INVALID_PARAMS) for any cursor: the list has one page, so none was ever handed out."""
-    if params.get("cursor") is not None:
-        raise RpcError(INVALID_PARAMS, "Invalid params: unknown cursor; the list of tools has a single page")
+    resources: Resources = field(default_factory=Resources)
+    extensions: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _text(text: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 
+from . import browsers
 from .call import Caller, Record
 from .dispatch import Answer, Dispatcher
 from .origins import Origins
@@ -74,7 +75,8 @@ class Endpoint:
         environ = request.environ
         request_id = environ["scenext.request_id"]
         origin = environ.get("HTTP_ORIGIN")
-        allowed = origin is None or self.origins.accept(origin, environ.get("HTTP_HOST", ""))
+        site = environ.get("HTTP_SEC_FETCH_SITE")
+        allowed = origin is None or self.origins.accept(origin, environ.get("HTTP_HOST", ""), site)
         answer: Answer | Events
         try:
             check_headers(environ, allowed)
@@ -84,7 +86,7 @@ class Endpoint:
                 body = read_body(environ, self.max_body, request_id)
                 answer = self._begin(body, _caller(environ, request_id, self.patience), environ, request.path)
         except Refused as refusal:
-            answer = Answer(refusal.status, refusal.body, (Record(request_id=request_id),))
+            answer = _refusal(refusal, environ, request.path, Record(request_id=request_id))
         headers = _headers(request_id, origin if allowed else None)
         if isinstance(answer, Events):
             return current_app.response_class(answer, 200, [*headers, *STREAM_HEADERS])
@@ -108,6 +110,12 @@ class Endpoint:
         for record in answer.records:
             _complete(record, environ, path, status, size)
             self.report(record)
+
+
+def _refusal(refusal: Refused, environ: dict[str, Any], path: str, record: Record) -> Answer:
+    if refusal.status == 405 and browsers.is_browser(environ):
+        return Answer(405, browsers.page(path), (record,), browsers.HEADERS)
+    return Answer(refusal.status, refusal.body, (record,))
 
 
 def _complete(record: Record, environ: dict[str, Any], path: str, status: int, size: int) -> None:
@@ -150,7 +158,7 @@ def _headers(request_id: str, origin: str | None) -> list[tuple[str, str]]:
 def _content(answer: Answer) -> list[tuple[str, str]]:
     """Return the headers that say what an answer is."""
     if answer.body is not None:
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(answer.body)))]
+        headers = [*answer.headers, ("Content-Length", str(len(answer.body)))]
     elif answer.status == 204:  # which must not have a length: RFC 9110, section 8.6
         headers = []
     else:

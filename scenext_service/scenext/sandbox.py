@@ -46,7 +46,7 @@ OUTCOMES: Mapping[str, str] = {
 }
 
 _JOB = re.compile(r"sandbox-(\d{13})")  # milliseconds since 1970
-_HOST = "https://oss.scenext.example"  # a reserved name: these links lead nowhere
+HOST = "https://oss.scenext.example"  # a reserved name: these links lead nowhere
 _EXPIRES = 4102444800  # the year 2100
 
 
@@ -157,10 +157,10 @@ def _link(task_id: str, name: str) -> str:
     What a model reads is paid for, and so a job in the sandbox costs what a real one does.
     """
     if task_id in OUTCOMES:
-        return f"{_HOST}/{task_id}/{name}?Expires={_EXPIRES}&Signature=sandbox"
+        return f"{HOST}/{task_id}/{name}?Expires={_EXPIRES}&Signature=sandbox"
     text = base64.urlsafe_b64encode(sha512(f"{task_id}/{name}".encode()).digest()).decode()
     path = f"frame_img/{uuid5(NAMESPACE_URL, task_id)}/{task_id}/{name}"
-    return f"{_HOST}/{path}?OSSAccessKeyId={text[:24]}&Expires={_EXPIRES}&Signature={text[24:61]}%3D"
+    return f"{HOST}/{path}?OSSAccessKeyId={text[:24]}&Expires={_EXPIRES}&Signature={text[24:61]}%3D"
 
 
 def _refused() -> urllib3.exceptions.MaxRetryError:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from flask import Flask, Request, Response, current_app, jsonify, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import MapAdapter
 
 from . import logs
@@ -88,8 +88,14 @@ def noted(response: Response, level: int = logging.INFO) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response:
-    """Answer whatever Flask refuses in JSON: `{"error": "not_found"}`. OAuth clients parse the body of a 404."""
-    response = jsonify(error=error.name.lower().replace(" ", "_"))
+    """Answer whatever Flask refuses in JSON: `{"error": "not_found"}`. OAuth clients parse the body of a 404.
+
+    A client with a wrong path, or with none, is told the right one.
+    """
+    fields = {"error": error.name.lower().replace(" ", "_")}
+    if isinstance(error, NotFound) or request.path == "/":
+        fields["message"] = "the MCP endpoint is /mcp"
+    response = jsonify(fields)
     response.status_code = error.code or 500
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))

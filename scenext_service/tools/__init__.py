@@ -35,9 +35,11 @@ def instructions(longest: int) -> str:
     return INSTRUCTIONS.format(how=next_step.arguments(longest))
 
 
-def tools(scenext: Scenext, credentials: Credentials, default_quality: str, waits: Waits) -> list[Tool]:
-    """Make the tools, in the order in which they are listed."""
+def tools(
+    scenext: Scenext, credentials: Credentials, default_quality: str, waits: Waits, view: str | None = None
+) -> list[Tool]:
+    """Make the tools, in the order in which they are listed; `view` is the uri of the card that shows a job."""
     return [
         query_video_status.tool(scenext, credentials, waits),
-        gen_video.tool(scenext, credentials, default_quality, waits.longest),
+        gen_video.tool(scenext, credentials, default_quality, waits.longest, view),
     ]

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..mcp import Call, Tool, ToolError, ToolResult
+from ..mcp import Call, Tool, ToolError, ToolResult, apps
 from ..scenext.client import QUALITIES, Scenext
 from ..scenext.failures import ScenextError
 from ..scenext.text import one_line
@@ -26,8 +26,8 @@ OUTPUT_SCHEMA = {
     "type": "object",
     "properties": {
         "task_id": {"type": "string", "description": "For query_video_status."},
-        "status": {"description": "success: the job has started."},
-        "message": {"description": "What to do next."},
+        "status": {},
+        "message": {},
     },
     "required": ["task_id"],
 }
@@ -37,6 +37,14 @@ STARTED = (
     " takes 10 to 20 minutes. Do not call gen_video again for it: every call is charged."
     "\n视频生成任务创建成功。下一步：用该 task_id 调用 query_video_status，参数 {how}，之后按返回的提示操作，"
     "一般需要 10 到 20 分钟。请勿为同一题目再次调用 gen_video，每次调用都会扣费。"
+)
+
+SHOWN = (
+    "The job has started, and a card in the chat shows the user how it gets on and, in 10 to 20 minutes, the video. So"
+    " do not follow it: call query_video_status with this task_id only when the user asks about the video. Do not call"
+    " gen_video again for it: every call is charged."
+    "\n视频生成任务创建成功，对话中的卡片会向用户显示进度，并在 10 到 20 分钟后显示视频。请勿自行跟进，"
+    "仅在用户询问时用该 task_id 调用 query_video_status。请勿为同一题目再次调用 gen_video，每次调用都会扣费。"
 )
 
 NO_QUESTION = (
@@ -52,10 +60,12 @@ BAD_NOTIFY_URL = (
 )
 
 
-def tool(scenext: Scenext, credentials: Credentials, default_quality: str, longest: int) -> Tool:
-    """Make the tool, whose jobs are followed with waits of `longest` seconds."""
+def tool(
+    scenext: Scenext, credentials: Credentials, default_quality: str, longest: int, view: str | None = None
+) -> Tool:
+    """Make the tool, whose jobs are followed with waits of `longest` seconds, or by the card with the uri `view`."""
     how = next_step.arguments(longest)
-    message = STARTED.format(how=how)
+    followed = STARTED.format(how=how)
 
     def gen_video(arguments: dict[str, Any], call: Call) -> ToolResult:
         job = _job(arguments, default_quality)
@@ -65,6 +75,7 @@ def tool(scenext: Scenext, credentials: Credentials, default_quality: str, longe
             raise explained(failure, call, charged=True) from failure
         # The id goes back as the string that query_video_status takes, whatever type it came as.
         task_id = str(data["task_id"])
+        message = SHOWN if view is not None and apps.shows_views(call) else followed
         started = {"task_id": task_id, "status": "success", "message": message, **data} | {"task_id": task_id}
         return ToolResult([{"type": "text", "text": f"task_id: {one_line(task_id, 128)}\n{message}"}], started)
 
@@ -77,6 +88,7 @@ def tool(scenext: Scenext, credentials: Credentials, default_quality: str, longe
         output_schema=OUTPUT_SCHEMA,
         annotations={"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": True},
         aliases={"questionImages": "question_images", "answerImages": "answer_images", "notifyUrl": "notify_url"},
+        meta=None if view is None else apps.shown_by(view),
     )
 
 

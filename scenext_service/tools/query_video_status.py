@@ -93,7 +93,7 @@ def schema(longest: int) -> dict[str, Any]:
             "frames": {
                 "type": "string",
                 "enum": list(FRAMES),
-                "description": "Frames to return, default all. 返回哪些画面。",
+                "description": "Frames to return, default all. 画面。",
             },
         },
         "required": ["task_id"],

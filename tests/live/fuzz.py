@@ -89,6 +89,7 @@ HEADERS = sorted(
             "HTTP_CONTENT_ENCODING",
         ),
         *("HTTP_ACCEPT", "HTTP_TRANSFER_ENCODING", "HTTP_X_FORWARDED_FOR", "HTTP_COOKIE", "HTTP_MCP_SESSION_ID"),
+        *("HTTP_ACCEPT_LANGUAGE", "HTTP_SEC_FETCH_SITE"),
         *("HTTP_RANGE", "HTTP_IF_NONE_MATCH", "HTTP_EXPECT", "HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_LAST_EVENT_ID"),
         *("CONTENT_TYPE", "CONTENT_LENGTH"),
     }
@@ -194,7 +195,7 @@ def _cut(draw: st.DrawFn, body: bytes) -> bytes:
 @st.composite
 def environs(draw: st.DrawFn) -> Request:
     """Make an environment of any content that a WSGI server may hand over."""
-    paths = st.sampled_from(["/mcp", "/mcp/", "/healthz", "/mcp//", "", "*", "/.well-known/oauth-protected-resource"])
+    paths = st.sampled_from(["/mcp", "/mcp/", "/healthz", "/mcp//", "", "/", "/icon.svg", "*", "/.well-known/x"])
     environ: dict[str, Any] = {
         "REQUEST_METHOD": draw(st.sampled_from(["POST", "GET", "HEAD", "OPTIONS", "TRACE", "DELETE", "post"]) | latin),
         "PATH_INFO": draw(paths | latin | secrets.map("/mcp/{}".format)),
@@ -244,7 +245,8 @@ def send(app: Application, request: Request) -> Answer:
     return Answer(int(status.split(" ")[0]), headers, body)
 
 
-STATUSES = (200, 202, 204, 400, 403, 404, 405, 411, 413, 415)
+STATUSES = (200, 202, 204, 304, 400, 403, 404, 405, 411, 413, 415)
+PEOPLE = {"text/html; charset=utf-8": b"<!doctype html>\n", "image/svg+xml": b"<svg "}  # how what they get begins
 _VISIBLE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
@@ -255,10 +257,14 @@ def check(request: Request, answer: Answer) -> None:
         assert _VISIBLE.fullmatch(name + value), f"the header {name} has a control character in it"
         assert KEY not in value, "a key in a header"
     assert KEY.encode() not in answer.body, "a key in the answer"
-    if request.environ["REQUEST_METHOD"] == "HEAD" or answer.status in (202, 204):
+    if request.environ["REQUEST_METHOD"] == "HEAD" or answer.status in (202, 204, 304):
         assert answer.body == b"", "a body where none may be"
         return
-    assert answer.header("Content-Type") == "application/json", f"a {answer.header('Content-Type')}"
+    media_type = answer.header("Content-Type")
+    if request.environ["REQUEST_METHOD"] == "GET" and media_type in PEOPLE:
+        assert answer.body.startswith(PEOPLE[media_type]), "a page that is none"
+        return
+    assert media_type == "application/json", f"a {media_type}"
     value = json.loads(answer.body)
     for message in value if isinstance(value, list) else [value]:
         _check_message(message)
@@ -268,7 +274,8 @@ def check(request: Request, answer: Answer) -> None:
 def _check_message(message: Any) -> None:
     """Accept a JSON-RPC message, a refusal over HTTP and the answer of /healthz."""
     if "jsonrpc" not in message:
-        assert set(message) in ({"error"}, {"status", "version", "sandbox"}), f"an answer of {sorted(message)}"
+        known: tuple[set[str], ...] = ({"error"}, {"error", "message"}, {"status", "version", "sandbox"})
+        assert set(message) in known, f"an answer of {sorted(message)}"
         assert isinstance(message.get("error", ""), str), "a refusal that is no word"
         return
     assert message["jsonrpc"] == "2.0", "no JSON-RPC 2.0"

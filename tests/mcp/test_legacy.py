@@ -13,6 +13,7 @@ from scenext_service.tools.credentials import Credentials
 from scenext_service.tools.gen_video import NO_QUESTION
 from scenext_service.tools.waiting import Waits
 from scenext_service.version import VERSION
+from scenext_service.views.card import URI
 from tests.support.messages import BEARER, PING, PONG, Mcp, failure, outcome, serve, unsupported, version
 from tests.support.names import LEGACY, SUPPORTED, TOOLS
 
@@ -24,7 +25,7 @@ CALL = {"name": "query_video_status", "arguments": {"task_id": "sandbox-complete
 def handshake(protocol_version: str) -> dict[str, Any]:
     result = {
         "protocolVersion": protocol_version,
-        "capabilities": {"tools": {}},
+        "capabilities": {"tools": {}, "resources": {}},
         "serverInfo": {"name": "scenext_service", "title": "Scenext", "version": VERSION},
         "instructions": instructions(50),
     }
@@ -70,7 +71,7 @@ def test_every_revision_has_the_whole_life_of_a_client(mcp: Mcp, header: str | N
     assert (accepted.status_code, accepted.data) == (202, b"")
     assert outcome(mcp.legacy("ping", headers=headers)) == (200, PONG)
     scenext = Scenext("https://api.example/api", timeout=5, slots=1)
-    tools = [tool.definition() for tool in tools_of(scenext, Credentials(), "m", Waits(50, 1))]
+    tools = [tool.definition() for tool in tools_of(scenext, Credentials(), "m", Waits(50, 1), URI)]
     assert [tool["name"] for tool in tools] == [*TOOLS]
     listed = outcome(mcp.legacy("tools/list", headers=headers))
     assert listed == (200, {"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}})

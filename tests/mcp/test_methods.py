@@ -11,6 +11,7 @@ from scenext_service.tools.credentials import Credentials
 from scenext_service.tools.gen_video import NO_QUESTION
 from scenext_service.tools.waiting import Waits
 from scenext_service.version import VERSION
+from scenext_service.views.card import URI
 from tests.support.messages import BEARER, META, Mcp, failure, outcome
 from tests.support.names import TOOLS
 
@@ -50,11 +51,11 @@ METHODS = [
     ("tools/call", {"name": TOOLS[0]}, "legacy modern"),
     ("logging/setLevel", {}, ""),
     ("completion/complete", {}, ""),
-    ("resources/list", {}, ""),
+    ("resources/list", {}, "legacy modern"),
     ("resources/subscribe", {}, ""),
     ("resources/unsubscribe", {}, ""),
-    ("resources/templates/list", {}, ""),
-    ("resources/read", {"uri": "file:///a"}, ""),
+    ("resources/templates/list", {}, "legacy modern"),
+    ("resources/read", {"uri": URI}, "legacy modern"),
     ("prompts/list", {}, ""),
     ("prompts/get", {"name": "a"}, ""),
     ("subscriptions/listen", {"notifications": {"toolsListChanged": True}}, ""),
@@ -83,7 +84,8 @@ def test_an_era_has_its_own_methods_and_no_other(
         assert (status, answer) == (STATUS[era][-32601], failure(-32601, f"Method not found: {method}", id))
 
 
-CURSOR = "unknown cursor; the list of tools has a single page"
+CURSOR = "unknown cursor; the list of {} has a single page"
+LISTS = {"tools/list": "tools", "resources/list": "resources", "resources/templates/list": "resource templates"}
 NAME = '"name" must be a string, the name of a tool'
 
 CURSORS: list[Any] = ["", "a", 0, False, {}]
@@ -91,7 +93,11 @@ NAMES: list[Any] = [None, 1, True, {}, [TOOLS[0]]]
 
 # Each method, its params, and what is wrong with them.
 FAILURES = [
-    *[pytest.param("tools/list", {"cursor": it}, CURSOR, id=f"cursor-{it!r}") for it in CURSORS],
+    *[
+        pytest.param(method, {"cursor": it}, CURSOR.format(what), id=f"{method}-cursor-{it!r}")
+        for method, what in LISTS.items()
+        for it in CURSORS
+    ],
     *[pytest.param("tools/call", {"name": it}, NAME, id=f"name-{it!r}") for it in NAMES],
     pytest.param("tools/call", {}, NAME, id="no-name"),
     pytest.param("tools/list", [], '"params" must be an object', id="params-an-array"),
@@ -134,7 +140,7 @@ def test_the_list_of_tools_is_the_same_bytes_every_time(mcp: Mcp, era: str) -> N
     Ours: clients and model caches compare it. x-mcp-header of 2026-07-28 is not used by any tool.
     """
     scenext = Scenext("https://api.example/api", timeout=5, slots=1)
-    tools = [tool.definition() for tool in tools_of(scenext, Credentials(), "m", Waits(50, 1))]
+    tools = [tool.definition() for tool in tools_of(scenext, Credentials(), "m", Waits(50, 1), URI)]
     assert [tool["name"] for tool in tools] == [*TOOLS]
     first = ask(mcp, era, "tools/list")
     assert outcome(first) == (200, {"jsonrpc": "2.0", "id": 1, "result": {"tools": tools, **CACHED[era]}})

@@ -273,7 +273,7 @@ def test_discovery_tells_versions_capabilities_and_identity(mcp: Mcp) -> None:
     """Spec: 2026-07-28, server/discover. Ours: legacy versions too; clients fall back only to a version named here."""
     result = {
         "supportedVersions": [*SUPPORTED],
-        "capabilities": {"tools": {}},
+        "capabilities": {"tools": {}, "resources": {}, "extensions": {"io.modelcontextprotocol/ui": {}}},
         "instructions": instructions(50),
         "ttlMs": 3_600_000,
         "cacheScope": "public",

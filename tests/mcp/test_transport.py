@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse, create_environ, run_wsgi_app
 from scenext_service import create_app
 from scenext_service.config import Config
 from scenext_service.mcp import Origins
-from tests.support.messages import KEY, META, PING, PONG, Mcp, outcome, refusal
+from tests.support.messages import KEY, META, NOT_FOUND, PING, PONG, Mcp, outcome, refusal
 
 BODY = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
 JSON = {"Content-Type": "application/json"}
@@ -77,9 +77,7 @@ def test_slashes_before_the_path_are_neither_refused_nor_redirected(client: Flas
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/mcp//",
-        "//",
         "/MCP",
         "/mcp/mcp",
         "/mcp/sse",
@@ -97,10 +95,10 @@ def test_slashes_before_the_path_are_neither_refused_nor_redirected(client: Flas
 def test_an_unknown_path_is_not_found_in_words_that_oauth_clients_parse(
     client: FlaskClient, path: str, method: str
 ) -> None:
-    """Ours: {"error": "not_found"}; some clients parse the body of a well-known path as an OAuth error."""
+    """Ours: `error` is a string; some clients parse the body of a well-known path as an OAuth error."""
     raw = path.encode().decode("latin-1")
     response = client.open("/", method=method, environ_overrides={"PATH_INFO": raw})
-    assert outcome(response) == (404, {"error": "not_found"})
+    assert outcome(response) == (404, NOT_FOUND)
     assert "Location" not in response.headers
 
 
@@ -439,6 +437,91 @@ def test_a_page_of_the_servers_own_host_may_call_only_a_public_server(
     response = mcp.client.post("/mcp", json=PING, headers={"Origin": origin}, environ_overrides=overrides)
     assert outcome(response) == (status, PONG if status == 200 else FORBIDDEN)
     assert cors(response) == ({"Access-Control-Allow-Origin": origin, **CORS} if status == 200 else {})
+
+
+SAME = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.mark.parametrize("host", ["mcp.example.com", "127.0.0.1:8000", "internal", ""])
+@pytest.mark.parametrize("public", [True, False])
+def test_a_page_of_this_server_over_https_may_call_whatever_the_host(public: bool, host: str) -> None:
+    """Ours: behind Passenger or a proxy that drops Host the own page would be refused. Spec: Fetch Metadata."""
+    client = create_app(Config(sandbox=True, public=public)).test_client()
+    headers = {"Origin": "https://mcp.example.com:8443", **SAME}
+    response = client.post("/mcp", json=PING, headers=headers, environ_overrides={"HTTP_HOST": host})
+    assert outcome(response) == (200, PONG)
+
+
+@pytest.mark.parametrize(
+    ("origin", "site"),
+    [
+        pytest.param("http://evil.example:8000", "same-origin", id="DNS rebinding, which needs no certificate"),
+        pytest.param("http://mcp.example.com", "same-origin", id="its own, over plain HTTP"),
+        pytest.param("https://evil.example", "cross-site", id="another site"),
+        pytest.param("https://evil.example.com", "same-site", id="another name of the same site"),
+        pytest.param("https://mcp.example.com", "none", id="no page"),
+        pytest.param("https://mcp.example.com", None, id="a browser that says nothing"),
+        pytest.param("https://mcp.example.com", "Same-Origin", id="no word of the specification"),
+        pytest.param("https://mcp.example.com", "same-origin, cross-site", id="two words"),
+        pytest.param("null", "same-origin", id="an opaque origin"),
+        pytest.param("https://", "same-origin", id="no host"),
+        pytest.param("https://mcp.example.com/x", "same-origin", id="more than an origin"),
+        pytest.param("https://a@mcp.example.com", "same-origin", id="user information"),
+    ],
+)
+def test_no_other_page_may_call_by_saying_where_it_is_from(mcp: Mcp, origin: str, site: str | None) -> None:
+    """Ours: only what a browser says of a page that came over HTTPS from here; no page can write either header."""
+    response = mcp.post(PING, {"Origin": origin, **({} if site is None else {"Sec-Fetch-Site": site})})
+    assert outcome(response) == (403, FORBIDDEN)
+    assert cors(response) == {}
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(("path", "start"), [("/mcp", "./"), ("/mcp/", "../")])
+@pytest.mark.parametrize("accept", [BROWSER, "text/html", "Text/HTML"])
+def test_a_browser_on_the_endpoint_is_told_where_people_start(
+    client: FlaskClient, path: str, start: str, accept: str
+) -> None:
+    """Ours: still 405, with a link that is right under every prefix, and nothing that a policy need allow."""
+    response = client.get(path, headers={"Accept": accept})
+    assert (response.status_code, response.headers["Allow"]) == (405, "POST, OPTIONS")
+    assert response.content_type == "text/html; charset=utf-8"
+    page = response.get_data(as_text=True)
+    assert re.findall(r'(?:href|src)="([^"]+)"', page) == [start, start]
+    assert "MCP" in page
+    assert "客户端" in page
+    assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert response.headers["Cache-Control"] == "no-store"
+    head = client.head(path, headers={"Accept": accept})
+    assert (head.status_code, head.data, head.content_length) == (405, b"", len(response.data))
+
+
+@pytest.mark.parametrize(
+    ("method", "accept"),
+    [
+        ("GET", "text/event-stream"),
+        ("GET", "*/*"),
+        ("GET", ""),
+        ("GET", "text/html, text/event-stream"),
+        ("GET", "application/json, text/html"),
+        ("DELETE", BROWSER),
+        ("PUT", BROWSER),
+    ],
+)
+def test_a_client_on_the_endpoint_never_gets_html(client: FlaskClient, method: str, accept: str) -> None:
+    """Ours: who takes a media type of MCP, or sends something else than GET, is a program."""
+    message = "Method Not Allowed: this server has no sessions; send each message by POST"
+    assert outcome(client.open("/mcp", method=method, headers={"Accept": accept})) == (405, refusal(message))
+
+
+@pytest.mark.parametrize("method", ["POST", "OPTIONS", "DELETE"])
+def test_a_client_at_the_root_is_told_where_the_endpoint_is(client: FlaskClient, method: str) -> None:
+    """Ours: a URL without its path is the most common mistake; the root is the page for people."""
+    response = client.open("/", method=method)
+    assert outcome(response) == (405, {"error": "method_not_allowed", "message": "the MCP endpoint is /mcp"})
+    assert response.headers["Allow"] == "GET, HEAD"
 
 
 def test_no_page_but_a_loopback_one_may_call_where_nothing_is_said() -> None:

@@ -2,9 +2,11 @@
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 import fastjsonschema
 import pytest
+from flask.testing import FlaskClient
 
 from scenext_service.version import VERSION
 from tests.support import pages
@@ -33,6 +35,29 @@ RULES = {
         },
         "title": {"type": "string", "minLength": 1, "maxLength": 100},
         "description": {"type": "string", "minLength": 1, "maxLength": 100},
+        "websiteUrl": {"type": "string", "pattern": r"^https://[^\s]+$"},
+        "repository": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["url", "source"],
+            "properties": {
+                "url": {"type": "string", "pattern": r"^https://[^\s]+$"},
+                "source": {"const": "github"},
+            },
+        },
+        "icons": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["src"],
+                "properties": {
+                    "src": {"type": "string", "maxLength": 255, "pattern": r"^https://[^\s]+$"},
+                    "mimeType": {"enum": ["image/png", "image/jpeg", "image/jpg", "image/svg+xml", "image/webp"]},
+                    "sizes": {"type": "array", "items": {"type": "string", "pattern": r"^(\d+x\d+|any)$"}},
+                },
+            },
+        },
         "version": {"type": "string", "maxLength": 255, "pattern": r"^\d+\.\d+\.\d+$"},
         "remotes": {
             "type": "array",
@@ -88,6 +113,9 @@ def test_server_json_is_what_the_registry_accepts() -> None:
         pytest.param({"name": "scenext_service"}, id="no namespace"),
         pytest.param({"description": "x" * 101}, id="a long description"),
         pytest.param({"version": "^1.0.0"}, id="a range of versions"),
+        pytest.param({"websiteUrl": "YOUR-APP.example.com"}, id="a page without a scheme"),
+        pytest.param({"repository": {"url": "https://github.com/a/b"}}, id="a repository without its host"),
+        pytest.param({"icons": [{"src": "/icon.svg"}]}, id="an icon that is relative"),
         pytest.param({"remote": []}, id="a field of another name"),
         pytest.param({"remotes": [{"type": "http", "url": "https://example.com/mcp", "headers": []}]}, id="transport"),
     ],
@@ -103,6 +131,17 @@ def test_server_json_is_of_this_version_and_names_the_endpoint() -> None:
     (remote,) = server()["remotes"]
     assert server()["version"] == VERSION
     assert remote["url"] == "https://YOUR-APP.example.com/mcp"
+
+
+def test_server_json_leads_people_to_the_page_and_shows_the_icon(client: FlaskClient) -> None:
+    """Ours: beside the endpoint, at the same host; the placeholders are those of the other files."""
+    website, (icon,) = server()["websiteUrl"], server()["icons"]
+    assert f"{website}mcp" == server()["remotes"][0]["url"]
+    assert client.get(urlsplit(website).path).content_type == "text/html; charset=utf-8"
+    assert client.get(urlsplit(icon["src"]).path).content_type == icon["mimeType"]
+    assert icon["src"].startswith(website)
+    (maintainer,) = json.loads(pages.page("glama.json"))["maintainers"]
+    assert server()["repository"]["url"] == f"https://github.com/{maintainer}/scenext_service"
 
 
 def test_server_json_asks_for_the_key_as_a_secret(mcp: Mcp) -> None:

@@ -18,7 +18,7 @@ from scenext_service import create_app
 from scenext_service.config import Config, ConfigError, from_env
 from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.serving.metrics import remove
-from tests.support.messages import BEARER, KEY, PING, Mcp
+from tests.support.messages import BEARER, KEY, NOT_FOUND, PING, Mcp
 from tests.support.pages import ROOT
 from tests.support.server import running
 
@@ -61,7 +61,7 @@ def requests_total(era: str, method: str, tool: str, outcome: str, status: int) 
 def test_without_the_variable_there_are_no_metrics() -> None:
     """Ours: off by default."""
     client = create_app(Config(sandbox=True)).test_client()
-    assert (client.get("/metrics").status_code, client.get("/metrics").get_json()) == (404, {"error": "not_found"})
+    assert (client.get("/metrics").status_code, client.get("/metrics").get_json()) == (404, NOT_FOUND)
 
 
 def test_what_was_asked_and_how_it_ended_is_counted(mcp: Mcp) -> None:

@@ -23,6 +23,8 @@ META = {PROTOCOL_VERSION: "2026-07-28", CLIENT_CAPABILITIES: {}}
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 PONG = {"jsonrpc": "2.0", "id": 1, "result": {}}
 
+NOT_FOUND = {"error": "not_found", "message": "the MCP endpoint is /mcp"}
+
 
 def version(header: str | None) -> dict[str, str]:
     """Return the headers of a request that names a protocol version; None is without."""

@@ -1,6 +1,6 @@
-"""The service with the fixture tools of the official conformance suite beside its own, for `run.py`.
+"""The service with the fixtures of the official conformance suite beside its own tools, for `run.py`.
 
-The tools stand in our registry and are served by our blueprint: what the suite finds wrong with them is wrong with
+They stand in our registry and are served by our blueprint: what the suite finds wrong with them is wrong with
 those. They do what the suite's scenarios describe, and nothing else.
 
 Source: modelcontextprotocol/conformance, the `description` of each server scenario.
@@ -132,7 +132,12 @@ def create() -> Flask:
     config = from_env(os.environ)
     scenext = Scenext(config.api_base_url, timeout=config.timeout, slots=config.upstream_slots, adapter=Sandbox())
     own = tools(scenext, Credentials(), config.default_quality, Waits(config.max_wait, config.waiting_calls))
-    server = mcp.Server({"name": "conformance", "version": "1"}, "Fixtures.", mcp.Registry([*own, *FIXTURES]))
+    server = mcp.Server(
+        {"name": "conformance", "version": "1"},
+        "Fixtures.",
+        mcp.Registry([*own, *FIXTURES]),
+        mcp.Resources([mcp.Resource("test://static-text", "text", "Text", "text/plain", "A static text.")]),
+    )
     app = Service(__name__)
     app.register_blueprint(mcp.create_blueprint(server, mcp.Origins(), config.max_body, lambda record: None))
     return app

@@ -5,8 +5,8 @@
 Installs the suite from `package-lock.json` with the npm on the PATH (Node 22 or newer, which the `interop` extra of
 setup.cfg brings), starts a real gunicorn with the shipped configuration in the sandbox, and runs every server scenario:
 against the service with the suite's fixture tools beside its own, and, for those that need no fixture, against the
-service as it is. What a tools-only server without sessions need not have is in `expected-failures.yaml`, with its
-reason; an entry that starts to pass, or that does not occur, is a failure too.
+service as it is. What a server of tools and texts, without sessions, need not have is in `expected-failures.yaml`, with
+its reason; an entry that starts to pass, or that does not occur, is a failure too.
 """
 
 import json

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tests.support.messages import META
+from tests.support.messages import META, NOT_FOUND
 from tests.support.names import TOOLS
 
 OK = "ok"
@@ -253,7 +253,7 @@ def _health(talk: Talk) -> None:
     answer = talk.send("GET", "/healthz")
     _expect((answer.status, answer.json.get("sandbox")) == (200, True), _words(answer))
     unknown = talk.send("GET", "/.well-known/oauth-protected-resource/mcp")
-    _expect((unknown.status, unknown.json) == (404, {"error": "not_found"}), _words(unknown))
+    _expect((unknown.status, unknown.json) == (404, NOT_FOUND), _words(unknown))
 
 
 def _open(talk: Talk) -> None:

@@ -12,12 +12,13 @@ Needs Debian, git, npm and, for the hosts with nothing set, port 5000.
 """
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from tests.interop import debian
 
 from . import apache, procfile, servers, uwsgi
 from .conversation import KEY, OK, Unexpected, converse
@@ -28,27 +29,14 @@ from .site import HERE, Site
 HOSTS: tuple[Host, ...] = (*procfile.HOSTS, *servers.HOSTS, *apache.HOSTS, *uwsgi.HOSTS)
 
 FOREMAN = "foreman@3.0.1"  # npm's
-INSTALL_TIMEOUT = 300  # seconds
 
 
 def install(pages: Pages, site: Site) -> None:
     """Install what the pages expect to be there: Debian's packages, and npm's foreman."""
     wanted = [*pages.packages(), *(HERE / "debian.txt").read_text(encoding="utf-8").split()]
-    query = ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *wanted]
-    shown = subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
-    if missing := [name for name in wanted if f"{name} installed" not in shown]:
-        # Runlevel 1 keeps what is installed from being started as a service of this machine.
-        environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", *missing]):
-            _command(command, environ)
+    debian.install(wanted)
     npm = ["npm", "install", "--no-fund", "--no-audit", "--silent", "--prefix", str(site.folder / "npm"), FOREMAN]
-    _command(npm, dict(os.environ))
-
-
-def _command(command: list[str], environ: dict[str, str]) -> None:
-    run = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=INSTALL_TIMEOUT, check=False)
-    if run.returncode:
-        raise RuntimeError(f"{' '.join(command)}\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+    debian.run(npm, dict(os.environ))
 
 
 def attempt(host: Host, site: Site) -> tuple[str, list[str]]:

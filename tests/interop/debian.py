@@ -1,0 +1,25 @@
+"""What the programs of this folder take from Debian."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+
+INSTALL_TIMEOUT = 300  # seconds
+
+
+def install(packages: Sequence[str]) -> None:
+    """Install what is missing of some packages, as root. Raises RuntimeError."""
+    query = ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *packages]
+    shown = subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
+    if missing := [name for name in packages if f"{name} installed" not in shown]:
+        # Runlevel 1 keeps what is installed from being started as a service of this machine.
+        environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", *missing]):
+            run(command, environ)
+
+
+def run(command: list[str], environ: dict[str, str]) -> None:
+    """Run a command that installs something. Raises RuntimeError with what it printed."""
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=INSTALL_TIMEOUT, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
