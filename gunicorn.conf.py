@@ -31,7 +31,7 @@ threads = 1000
 
 # Slots are counted from the threads, so those that the platform does not allow must not be counted on. Heroku's small
 # dynos allow 256 threads and processes in all (`ulimit -u`), containers what their cgroup says; 16 are for the rest.
-_allowed = [limit for limit in (resource.getrlimit(resource.RLIMIT_NPROC)[0],) if limit != resource.RLIM_INFINITY]
+_allowed = [limit for limit in resource.getrlimit(resource.RLIMIT_NPROC)[:1] if limit != resource.RLIM_INFINITY]
 with suppress(OSError, ValueError):  # there is no such file, or it says `max`
     _allowed.append(int(Path("/sys/fs/cgroup/pids.max").read_text(encoding="ascii")))
 if _allowed:

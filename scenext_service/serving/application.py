@@ -42,10 +42,6 @@ class Service(Flask):
     response_class = PlainResponse
     stopping = False
 
-    def stop(self) -> None:
-        """End the calls that wait, with the answers that they have: the process is told to end."""
-        self.stopping = True
-
     def __init__(self, name: str) -> None:
         super().__init__(name, static_folder=None)
         self.url_map.merge_slashes = False  # `/mcp//` is not found, rather than redirected from
@@ -58,6 +54,10 @@ class Service(Flask):
         environ["scenext.started"] = time.monotonic()
         environ["scenext.request_id"] = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         return self.wsgi_app(environ, start_response)
+
+    def stop(self) -> None:
+        """End the calls that wait, with the answers that they have: the process is told to end."""
+        self.stopping = True
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Return what finds the view of a path (benchmarks/prices.py, "path without host").

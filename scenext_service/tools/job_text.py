@@ -7,7 +7,7 @@ Source: Scenext's API reference, "Get status" and "Webhook".
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -59,7 +59,7 @@ def frames(data: dict[str, Any]) -> list[dict[str, Any]]:
 
 def videos(data: dict[str, Any]) -> list[str]:
     """Return the links of a job's result that are no pictures."""
-    return [url for name, value in _leaves(data.get("result")) if not _PICTURE.search(name) and (url := _url(value))]
+    return _videos(_leaves(data.get("result")))
 
 
 def write(data: dict[str, Any], how: str) -> str:
@@ -68,7 +68,7 @@ def write(data: dict[str, Any], how: str) -> str:
     state = _STATES.get(status)
     result = list(_leaves(data.get("result")))
     rest = list(_leaves({key: value for key, value in data.items() if key not in ("progress", "result")}))
-    films = videos(data)
+    films = _videos(result)
     lines = [f"Status / 状态: {status}" + (f" ({state})" if state else "")]
     lines += [f"Video / 视频: [Watch the video / 观看视频]({url})" for url in films[:MAX_LINES]]
     lines += _frames(frames(data))
@@ -83,6 +83,10 @@ def write(data: dict[str, Any], how: str) -> str:
     else:
         lines.append(ASK_AGAIN.format(how=how))
     return "\n".join(lines)
+
+
+def _videos(result: Iterable[tuple[str, Any]]) -> list[str]:
+    return [url for name, value in result if not _PICTURE.search(name) and (url := _url(value))]
 
 
 def _frames(drawn: list[dict[str, Any]]) -> list[str]:

@@ -95,17 +95,17 @@ class Waits:
         patience = min(max(2 * (began - call.caller.received), LEAST_ANSWER), MOST_ANSWER)
         last = max(end - LAST, began + BEAT)
         # Callers who begin together would go on asking together.
-        due = began + ASK_EVERY * random.uniform(0.5, 1)  # noqa: S311
+        ask_at = min(began + ASK_EVERY * random.uniform(0.5, 1), last)  # noqa: S311
         not_before = began  # Retry-After
         while (now := self._clock()) < end and not self._stopping():
             news = None
             if now >= tell:
-                news = call.progress(round(now - call.caller.received, 1), said(job, now - call.caller.received))
+                waited = now - call.caller.received
+                news = call.progress(round(waited, 1), said(job, waited))
                 tell += TELL_EVERY
             if (yield news):  # he has left
                 break
             now = self._clock()  # sending takes as long as the client likes
-            ask_at = max(min(due, last), not_before)
             if ask_at <= now < end:
                 try:
                     job = question(now, min(patience, end - now))
@@ -113,8 +113,8 @@ class Waits:
                     not_before = now + (failure.retry_after or 0)
                 if ended(job):
                     break
-                due, last = now + ASK_EVERY, last if now < last - LAST else end
-                ask_at = max(min(due, last), not_before)
+                last = last if now < last - LAST else end
+                ask_at = max(min(now + ASK_EVERY, last), not_before)
             self._sleep(max(min(now + BEAT, ask_at, tell, end) - self._clock(), 0.0))
         return Waited(job, not_before <= self._clock())
 

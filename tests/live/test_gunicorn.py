@@ -250,17 +250,20 @@ def test_gevent_is_refused_where_no_https_call_would_work(worker_class: str, pre
         on_starting(SimpleNamespace(cfg=cfg))
 
 
-@pytest.fixture(autouse=True)
-def no_cgroup(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Have the cgroup of this process say what a test's `pids` says, or allow as many threads as it likes."""
-    callspec = getattr(request.node, "callspec", None)
-    pids = callspec.params.get("pids", "max\n") if callspec else "max\n"
+def set_cgroup(monkeypatch: pytest.MonkeyPatch, pids: str) -> None:
+    """Have the cgroup of this process say how many threads it allows."""
     read = Path.read_text
 
     def read_text(path: Path, *args: Any, **kwargs: Any) -> str:
-        return str(pids) if path == Path("/sys/fs/cgroup/pids.max") else read(path, *args, **kwargs)
+        return pids if path == Path("/sys/fs/cgroup/pids.max") else read(path, *args, **kwargs)
 
     monkeypatch.setattr(Path, "read_text", read_text)
+
+
+@pytest.fixture(autouse=True)
+def no_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the cgroup of this process allow as many threads as it likes, unless a test says otherwise."""
+    set_cgroup(monkeypatch, "max\n")
 
 
 @pytest.mark.parametrize(
@@ -290,6 +293,7 @@ def test_threads_stay_below_the_platforms_limit_and_the_caps_below_threads(
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
+    set_cgroup(monkeypatch, pids)
     limits = {resource.RLIMIT_NPROC: (allowed, allowed), resource.RLIMIT_NOFILE: (20_000, 20_000)}
     monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
     settings = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
