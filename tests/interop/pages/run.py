@@ -19,25 +19,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.interop import debian
-from tests.support.pages import ROOT
+from tests.interop.hosting.nginx import configure
 from tests.support.server import free_port, running, wait_until
+from tests.support.upstream import CERTIFICATE
 
 HERE = Path(__file__).parent
 TIMEOUT = 400  # seconds for the whole story
 
 # The page is at /sub and at /sub/. The name that the browser knows is not passed on.
-_CONFIGURATION = """\
-daemon off;
-error_log stderr;
-pid {folder}/nginx.pid;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    uwsgi_temp_path {folder}/uwsgi;
-    fastcgi_temp_path {folder}/fastcgi;
-    scgi_temp_path {folder}/scgi;
+_SERVER = """\
     server {{
         listen 127.0.0.1:{plain};
         listen 127.0.0.1:{secure} ssl;
@@ -46,7 +36,6 @@ http {{
         location = /sub {{ proxy_pass {url}/; }}
         location /sub/ {{ proxy_pass {url}/; proxy_read_timeout 120; }}
     }}
-}}
 """
 
 
@@ -54,14 +43,11 @@ http {{
 def nginx(folder: Path, url: str) -> Iterator[tuple[int, int]]:
     """Run nginx in front of a service; yield its two ports, of HTTP and of HTTPS."""
     plain, secure = free_port(), free_port()
-    path = folder / "nginx.conf"
-    certificate = ROOT / "tests" / "support" / "loopback.pem"
-    text = _CONFIGURATION.format(folder=folder, url=url, plain=plain, secure=secure, certificate=certificate)
-    path.write_text(text, encoding="utf-8")
+    path = configure(folder, _SERVER.format(url=url, plain=plain, secure=secure, certificate=CERTIFICATE))
     with (folder / "nginx.log").open("wb") as log:
         process = subprocess.Popen(["/usr/sbin/nginx", "-c", str(path)], stdout=log, stderr=log)
         try:
-            wait_until((folder / "nginx.pid").exists)
+            wait_until((folder / "pid").exists)
             yield plain, secure
         finally:
             process.send_signal(signal.SIGTERM)
