@@ -14,15 +14,17 @@ from . import mcp
 from .config import Config
 from .scenext.auth import PLACEHOLDER
 from .scenext.client import Scenext
-from .scenext.sandbox import HOST, Sandbox
+from .scenext.sandbox import Sandbox
+from .scenext.sandbox_jobs import PATHS, leads_to
 from .serving import health, leaving, logs
+from .serving.address import address
 from .serving.application import Service, noted
 from .serving.metrics import Metrics
-from .tools import instructions, tools
+from .tools import instructions, title, tools
 from .tools.credentials import Credentials
 from .tools.waiting import Waits
 from .version import VERSION
-from .views import card, page
+from .views import card, media, page
 
 __all__ = ["create_app"]
 
@@ -49,7 +51,7 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
     counted = metrics.wait if metrics else _nobody_counts
     waits = Waits(config.max_wait, config.waiting_calls, stopping=lambda: app.stopping, in_use=counted)
     keys = Credentials(config.api_key, config.access_token)
-    server = _server(config, tools(scenext, keys, config.default_quality, waits, card.URI))
+    server = _server(config, tools(scenext, keys, config.default_quality, waits, card.URI, config.sandbox))
 
     def report(record: mcp.Record) -> None:
         if metrics is None and not logs.wanted():
@@ -60,35 +62,34 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
             metrics.observe(fields)
 
     origins = mcp.Origins(config.allowed_origins, own=config.public)
+    reached = address if config.sandbox else None
     app.register_blueprint(
-        mcp.create_blueprint(server, origins, config.max_body, report, config.max_wait, leaving.left)
+        mcp.create_blueprint(server, origins, config.max_body, report, config.max_wait, leaving.left, reached)
     )
     app.register_blueprint(health.create_blueprint(config.sandbox, metrics))
     app.register_blueprint(page.create_blueprint(_facts(config), noted))
+    if config.sandbox:
+        app.register_blueprint(media.create_blueprint(PATHS, leads_to, noted))
     return app
 
 
 def _server(config: Config, its_tools: list[mcp.Tool]) -> mcp.Server:
-    view = mcp.apps.view(card.URI, "job", card.TITLE, card.html(), _media(config))
+    view = mcp.apps.view(card.URI, "job", card.TITLE, card.html(), config.media_origins)
     return mcp.Server(
-        info={"name": "scenext_service", "title": "Scenext", "version": VERSION},
-        instructions=instructions(config.max_wait),
+        info={"name": "scenext_service", "title": title(config.sandbox), "version": VERSION},
+        instructions=instructions(config.max_wait, config.sandbox),
         tools=mcp.Registry(its_tools),
         resources=mcp.Resources([view]),
         extensions={mcp.apps.EXTENSION: {}},
+        icons={"icons": [page.icon()]},
     )
-
-
-def _media(config: Config) -> frozenset[str]:
-    """Return the origins from which what people see may load frames and films."""
-    return config.media_origins | ({HOST} if config.sandbox else set())
 
 
 def _facts(config: Config) -> page.Facts:
     """Return what people are told of this deployment."""
     lends = config.api_key not in (None, PLACEHOLDER)
     lent = ("token" if config.access_token else "all") if lends else "none"
-    return page.Facts(config.sandbox, lent, config.max_wait, _media(config))
+    return page.Facts(config.sandbox, lent, config.max_wait, config.media_origins)
 
 
 def _nobody_counts(change: int) -> None:

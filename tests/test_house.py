@@ -30,8 +30,8 @@ ROOMS = {
 }
 # Where each library may be imported, beside `__init__`, which wires all. A folder is a room.
 LIBRARIES = {
-    "flask": ("mcp/transport.py", "serving", "views/page.py"),
-    "jinja2": ("views/page.py",),
+    "flask": ("mcp/transport.py", "serving", "views/answers.py", "views/media.py", "views/page.py"),
+    "jinja2": ("views/media.py", "views/page.py"),
     "werkzeug": ("mcp/refusals.py", "serving"),
     "requests": ("scenext",),
     "urllib3": ("scenext",),

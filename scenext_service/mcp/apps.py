@@ -16,13 +16,24 @@ MIME_TYPE = "text/html;profile=mcp-app"
 
 
 def view(uri: str, name: str, title: str, html: str, origins: Collection[str]) -> Resource:
-    """Make a view that may load pictures and films from these origins, and nothing else from anywhere."""
-    loads = sorted(origins)
-    meta = {
-        "ui": {"csp": {"resourceDomains": loads}, "prefersBorder": True},
-        "openai/widgetCSP": {"resource_domains": loads, "connect_domains": []},
-    }
+    """Make a view that may load pictures and films from these origins, and nothing else from anywhere.
+
+    Where the service's own address is told, it is one of them.
+    """
+
+    def meta(address: str) -> dict[str, Any]:
+        loads = sorted({*origins, *_origin(address)})
+        return {
+            "ui": {"csp": {"resourceDomains": loads}, "prefersBorder": True},
+            "openai/widgetCSP": {"resource_domains": loads, "connect_domains": []},
+        }
+
     return Resource(uri, name, title, MIME_TYPE, html, meta)
+
+
+def _origin(address: str) -> list[str]:
+    """Return the origin of an address; none where there is none, or one of IPv6, which no policy can name."""
+    return ["/".join(address.split("/")[:3])] if address and "[" not in address else []
 
 
 def shown_by(uri: str) -> dict[str, Any]:

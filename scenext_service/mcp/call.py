@@ -36,6 +36,7 @@ class Caller:
     request_id: str = ""  # the caller's X-Request-ID, or one that was made
     received: float = 0.0  # time.monotonic() when the body was there
     patience: float = 0.0  # seconds that a call of his may take, as far as the server is concerned
+    address: str = ""  # the URL at which he reached the service; told only where something links to it
 
     @property
     def takes_stream(self) -> bool:

@@ -19,6 +19,8 @@ VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 UNDECLARED_VERSION = "2025-03-26"  # what a request without the header speaks
 BATCH_VERSION = "2025-03-26"  # the only revision that has batches
 
+_WITH_ICONS = ("2025-11-25",)  # the revisions in which a server may have some
+
 RESOURCE_NOT_FOUND = -32002  # later revisions have INVALID_PARAMS in its place
 
 
@@ -29,10 +31,11 @@ def era(server: Server, supported: tuple[str, ...]) -> Era:
         requested = params.get("protocolVersion", VERSIONS[0])
         if not isinstance(requested, str):
             raise RpcError(INVALID_PARAMS, 'Invalid params: "protocolVersion" must be a string')
+        version = requested if requested in VERSIONS else VERSIONS[0]
         return {
-            "protocolVersion": requested if requested in VERSIONS else VERSIONS[0],
+            "protocolVersion": version,
             "capabilities": CAPABILITIES,
-            "serverInfo": server.info,
+            "serverInfo": {**server.info, **server.icons} if version in _WITH_ICONS else server.info,
             "instructions": server.instructions,
         }
 
@@ -40,7 +43,7 @@ def era(server: Server, supported: tuple[str, ...]) -> Era:
         return {}
 
     def resources_read(params: dict[str, Any], call: Call) -> Any:
-        return server.resources.read(params, RESOURCE_NOT_FOUND)
+        return server.resources.read(params, RESOURCE_NOT_FOUND, call.caller.address)
 
     return Era(
         name="legacy",

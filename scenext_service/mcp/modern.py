@@ -36,6 +36,7 @@ def era(server: Server, supported: tuple[str, ...]) -> Era:
         "capabilities": {**CAPABILITIES, "extensions": server.extensions},
         "instructions": server.instructions,
         **cacheable,
+        "_meta": {SERVER_INFO: {**server.info, **server.icons}},  # the one answer that introduces the server
     }
 
     def discover(params: dict[str, Any], call: Call) -> Any:
@@ -45,7 +46,10 @@ def era(server: Server, supported: tuple[str, ...]) -> Era:
         return {**(yield from server.tools.call(params, call)), **stamp}
 
     def resources_read(params: dict[str, Any], call: Call) -> Any:
-        return {**server.resources.read(params, INVALID_PARAMS), **cacheable}
+        address = call.caller.address
+        # What tells an address is for those who came by it.
+        scope = {"cacheScope": "private"} if address else {}
+        return {**server.resources.read(params, INVALID_PARAMS, address), **cacheable, **scope}
 
     return Era(
         name="modern",

@@ -129,7 +129,8 @@ class Registry:
 class Server:
     """An MCP server: `info` is the specification's Implementation object, `instructions` are for the model.
 
-    `extensions` are what it has beyond the protocol, as its capabilities name them; no legacy era does.
+    `extensions` are what it has beyond the protocol, as its capabilities name them; no legacy era does. `icons`, as
+    `{"icons": list}`, belongs to `info`, but is too long for every answer that has it.
     """
 
     info: dict[str, Any]
@@ -137,6 +138,7 @@ class Server:
     tools: Registry
     resources: Resources = field(default_factory=Resources)
     extensions: Mapping[str, Any] = field(default_factory=dict)
+    icons: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _text(text: str) -> dict[str, str]:

@@ -23,6 +23,7 @@ from .streaming import Events, exhaust
 
 Report = Callable[[Record], None]
 Left = Callable[[dict[str, Any]], bool]
+Address = Callable[[dict[str, Any]], str]
 
 PATHS = ("/mcp", "/mcp/")  # both, without a redirect: clients lose their Authorization on one
 
@@ -47,10 +48,11 @@ def create_blueprint(
     report: Report,
     patience: float = 0.0,
     left: Left = lambda environ: False,
+    address: Address | None = None,
 ) -> Blueprint:
     """Make the blueprint that serves `server`. The other arguments are those of `Endpoint`."""
     blueprint = Blueprint("mcp", __name__)
-    endpoint = Endpoint(Dispatcher(server), origins, max_body, report, patience, left)
+    endpoint = Endpoint(Dispatcher(server), origins, max_body, report, patience, left, address)
     for path in PATHS:
         blueprint.add_url_rule(path, "mcp", endpoint.answer, methods=_METHODS, provide_automatic_options=False)
     return blueprint
@@ -69,6 +71,7 @@ class Endpoint:
     report: Report  # gets the record of each message once it is answered
     patience: float  # seconds that a call may take, as far as the server is concerned
     left: Left  # tells of a request's environ whether its client has gone
+    address: Address | None  # tells of a request's environ at which URL its client reached the service
 
     def answer(self) -> Response:
         """Answer the current request of Flask."""
@@ -84,7 +87,7 @@ class Endpoint:
                 answer = Answer(204, None, (Record(request_id=request_id),))
             else:
                 body = read_body(environ, self.max_body, request_id)
-                answer = self._begin(body, _caller(environ, request_id, self.patience), environ, request.path)
+                answer = self._begin(body, self._caller(environ, request_id), environ, request.path)
         except Refused as refusal:
             answer = _refusal(refusal, environ, request.path, Record(request_id=request_id))
         headers = _headers(request_id, origin if allowed else None)
@@ -106,6 +109,27 @@ class Endpoint:
             return exhaust(steps, gone)
         return Events(first, steps, gone, partial(self._end, environ, path))
 
+    def _caller(self, environ: dict[str, Any], request_id: str) -> Caller:
+        def header(name: str) -> str | None:
+            value: str | None = environ.get(name)
+            # Surrounding blanks are no part of a value (RFC 9110, section 5.5), but not every server takes them away.
+            return value and value.strip(" \t")
+
+        return Caller(
+            protocol_version=header("HTTP_MCP_PROTOCOL_VERSION"),
+            method=header("HTTP_MCP_METHOD"),
+            name=header("HTTP_MCP_NAME"),
+            traceparent=header("HTTP_TRACEPARENT"),
+            authorization=environ.get("HTTP_AUTHORIZATION"),
+            api_key=environ.get("HTTP_X_API_KEY"),
+            accept=environ.get("HTTP_ACCEPT", ""),
+            request_id=request_id,
+            received=time.monotonic(),
+            # Without threads he would keep the process from all others.
+            patience=self.patience if environ.get("wsgi.multithread") else 0.0,
+            address=self.address(environ) if self.address else "",
+        )
+
     def _end(self, environ: dict[str, Any], path: str, answer: Answer, status: int, size: int) -> None:
         for record in answer.records:
             _complete(record, environ, path, status, size)
@@ -125,26 +149,6 @@ def _complete(record: Record, environ: dict[str, Any], path: str, status: int, s
     record.status = status
     if record.ms is None:
         record.measure(environ["scenext.started"], size)
-
-
-def _caller(environ: dict[str, Any], request_id: str, patience: float) -> Caller:
-    def header(name: str) -> str | None:
-        value: str | None = environ.get(name)
-        # Surrounding blanks are no part of a value (RFC 9110, section 5.5), but not every server takes them away.
-        return value and value.strip(" \t")
-
-    return Caller(
-        protocol_version=header("HTTP_MCP_PROTOCOL_VERSION"),
-        method=header("HTTP_MCP_METHOD"),
-        name=header("HTTP_MCP_NAME"),
-        traceparent=header("HTTP_TRACEPARENT"),
-        authorization=environ.get("HTTP_AUTHORIZATION"),
-        api_key=environ.get("HTTP_X_API_KEY"),
-        accept=environ.get("HTTP_ACCEPT", ""),
-        request_id=request_id,
-        received=time.monotonic(),
-        patience=patience if environ.get("wsgi.multithread") else 0.0,  # else he would keep the process from all others
-    )
 
 
 def _headers(request_id: str, origin: str | None) -> list[tuple[str, str]]:

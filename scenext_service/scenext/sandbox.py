@@ -1,7 +1,8 @@
 """An in-memory Scenext as a requests transport adapter: for trying the service without a key, and for its tests.
 
 Being the transport, it leaves URL building, headers, deadline, status table and decoding to the client under test. It
-keeps nothing: a job's id holds the time of its creation, so every worker process responds alike.
+keeps nothing: a job's id holds the time of its creation and the first words of its question, so every worker process
+responds alike. What its links lead to, this service serves itself, on the address at which its caller reached it.
 
 Any key is accepted but `sandbox-refused-key` (401) and `sandbox-no-credit-key` (402). A new job is COMPLETED after a
 minute; the ids in `OUTCOMES` always end as their line says.
@@ -9,26 +10,22 @@ minute; the ids in `OUTCOMES` always end as their line says.
 Source: Scenext's API reference; its error statuses are not documented, these are the usual ones.
 """
 
-import base64
 import io
-import re
 import time
 from collections.abc import Callable, Mapping
-from hashlib import sha512
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import NAMESPACE_URL, uuid5
 
 import orjson
 import requests
 import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 
+from . import sandbox_jobs
+
 REFUSED_KEY = "sandbox-refused-key"
 NO_CREDIT_KEY = "sandbox-no-credit-key"
 
-DURATION = 60  # seconds from a job's creation to its end
-FRAMES = 6  # they appear evenly over that time
 SLOW = 3.0  # seconds
 
 OUTCOMES: Mapping[str, str] = {
@@ -45,9 +42,8 @@ OUTCOMES: Mapping[str, str] = {
     "sandbox-unreachable": "a connection that is refused",
 }
 
-_JOB = re.compile(r"sandbox-(\d{13})")  # milliseconds since 1970
-HOST = "https://oss.scenext.example"  # a reserved name: these links lead nowhere
-_EXPIRES = 4102444800  # the year 2100
+# Of a request: the address at which its caller reached this service. The network never gets it: only here is it asked.
+ADDRESS = "X-Sandbox-Address"
 
 
 class Sandbox(BaseAdapter):
@@ -83,7 +79,7 @@ class Sandbox(BaseAdapter):
         job = orjson.loads(body or b"{}")
         if not job.get("question") and not job.get("questionImages"):
             return self._respond(request, 400, {"status": "error", "message": "question or questionImages is needed"})
-        task_id = f"sandbox-{int(self._clock() * 1000):013}"
+        task_id = sandbox_jobs.identifier(f"{int(self._clock() * 1000):013}", job.get("question") or "")
         return self._respond(request, 200, {"status": "success", "data": {"task_id": task_id}})
 
     def _status(self, request: requests.PreparedRequest, task_id: str, timeout: float) -> requests.Response:
@@ -106,28 +102,10 @@ class Sandbox(BaseAdapter):
                     self._sleep(timeout)
                     raise requests.ReadTimeout("timed out")
                 self._sleep(SLOW)
-        data = self._job(task_id)
+        data = sandbox_jobs.data(task_id, str(request.headers.get(ADDRESS, "")), self._clock())
         if data is None:
             return self._respond(request, 404, {"status": "error", "message": "No such task"})
         return self._respond(request, 200, {"status": "success", "data": data})
-
-    def _job(self, task_id: str) -> dict[str, Any] | None:
-        """Return a job's `data` as it is now; None where there is no such job."""
-        match task_id:
-            case "sandbox-failed":
-                reason = {"error": "The question in the image could not be read"}
-                return {**_data(task_id, "FAILED", 1), "points": 0, "result": reason}
-            case "sandbox-in-progress":
-                return _data(task_id, "IN_PROGRESS", 1)
-            case "sandbox-completed" | "sandbox-slow":
-                return _completed(task_id, 3)
-        created = _JOB.fullmatch(task_id)
-        if not created:
-            return None
-        age = self._clock() - int(created[1]) / 1000
-        if age < DURATION:
-            return _data(task_id, "IN_PROGRESS", int(max(age, 0) * FRAMES / DURATION))
-        return _completed(task_id, FRAMES)
 
     def _respond(
         self, request: requests.PreparedRequest, status: int, body: Any, *, retry_after: int | None = None
@@ -138,29 +116,6 @@ class Sandbox(BaseAdapter):
             headers["Retry-After"] = str(retry_after)
         raw = urllib3.HTTPResponse(io.BytesIO(content), headers, status, preload_content=False)
         return self._http.build_response(request, raw)
-
-
-def _completed(task_id: str, frames: int) -> dict[str, Any]:
-    video = {"video_url": _link(task_id, "video.mp4")}
-    return {**_data(task_id, "COMPLETED", frames), "points": 10, "result": video}
-
-
-def _data(task_id: str, status: str, frames: int) -> dict[str, Any]:
-    names = [f"frame{n}" for n in range(1, frames + 1)]
-    progress = [{"id": name, "image": _link(task_id, f"{name}.png")} for name in names]
-    return {"task_id": task_id, "status": status, "progress": progress}
-
-
-def _link(task_id: str, name: str) -> str:
-    """Make a signed link: a short one to read, or of a new job's frame one of 217 characters, as Scenext's are.
-
-    What a model reads is paid for, and so a job in the sandbox costs what a real one does.
-    """
-    if task_id in OUTCOMES:
-        return f"{HOST}/{task_id}/{name}?Expires={_EXPIRES}&Signature=sandbox"
-    text = base64.urlsafe_b64encode(sha512(f"{task_id}/{name}".encode()).digest()).decode()
-    path = f"frame_img/{uuid5(NAMESPACE_URL, task_id)}/{task_id}/{name}"
-    return f"{HOST}/{path}?OSSAccessKeyId={text[:24]}&Expires={_EXPIRES}&Signature={text[24:61]}%3D"
 
 
 def _refused() -> urllib3.exceptions.MaxRetryError:

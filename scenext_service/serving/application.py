@@ -74,10 +74,11 @@ def noted(response: Response, level: int = logging.INFO) -> Response:
     environ = request.environ
     request_id = environ["scenext.request_id"]
     response.headers["X-Request-ID"] = request_id
-    ours = any(rule.rule == request.path for rule in current_app.url_map.iter_rules())
+    paths = {rule.rule for rule in current_app.url_map.iter_rules()}
+    path = request.path if request.url_rule is None else request.url_rule.rule
     fields = {
         "http_method": request.method if request.method in _METHODS else "unknown",
-        "path": request.path if ours else "unknown",
+        "path": path if path in paths else "unknown",
         "status": response.status_code,
         "bytes": response.content_length,
         "ms": round((time.monotonic() - environ["scenext.started"]) * 1000, 1),

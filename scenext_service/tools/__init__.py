@@ -8,6 +8,7 @@
     failure_texts        what the model is told of a failed call
     job_text             a job's data for people
     next_step            what the model is told to do next
+    made_up              what the sandbox's answers say besides
 
 A new tool is a file like `gen_video`, and one line in `tools`. Schemas are plain: hosts refuse or drop tools with
 root-level `anyOf`, `pattern`, `additionalProperties`, `$schema`.
@@ -17,9 +18,10 @@ from ..mcp import Tool
 from ..scenext.client import Scenext
 from . import gen_video, next_step, query_video_status
 from .credentials import Credentials
+from .made_up import NOTE, TITLE, said
 from .waiting import Waits
 
-__all__ = ["instructions", "tools"]
+__all__ = ["instructions", "title", "tools"]
 
 INSTRUCTIONS = (
     "Scenext makes teaching videos that explain a question. Start a job with gen_video, once; follow it with"
@@ -30,16 +32,28 @@ INSTRUCTIONS = (
 )
 
 
-def instructions(longest: int) -> str:
+def instructions(longest: int, sandbox: bool = False) -> str:
     """Return what a server with these tools says of itself; `longest` are the seconds that a call may wait."""
-    return INSTRUCTIONS.format(how=next_step.arguments(longest))
+    text = INSTRUCTIONS.format(how=next_step.arguments(longest))
+    return f"{text}\n{NOTE}" if sandbox else text
+
+
+def title(sandbox: bool) -> str:
+    """Return what a server with these tools is called."""
+    return TITLE if sandbox else "Scenext"
 
 
 def tools(
-    scenext: Scenext, credentials: Credentials, default_quality: str, waits: Waits, view: str | None = None
+    scenext: Scenext,
+    credentials: Credentials,
+    default_quality: str,
+    waits: Waits,
+    view: str | None = None,
+    sandbox: bool = False,
 ) -> list[Tool]:
     """Make the tools, in the order in which they are listed; `view` is the uri of the card that shows a job."""
+    as_it_is = said if sandbox else lambda tool: tool
     return [
-        query_video_status.tool(scenext, credentials, waits),
-        gen_video.tool(scenext, credentials, default_quality, waits.longest, view),
+        as_it_is(query_video_status.tool(scenext, credentials, waits)),
+        as_it_is(gen_video.tool(scenext, credentials, default_quality, waits.longest, view)),
     ]

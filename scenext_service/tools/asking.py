@@ -6,6 +6,7 @@ from typing import Any
 
 from ..mcp import Call, ToolError
 from ..scenext.failures import ScenextError
+from ..scenext.sandbox import ADDRESS
 from .credentials import Credentials
 from .failure_texts import advise
 
@@ -22,6 +23,8 @@ class Asking:
         self._headers = {"X-Request-ID": call.caller.request_id}  # by which a call is found in Scenext's logs
         if call.traceparent is not None:
             self._headers["traceparent"] = call.traceparent
+        if call.caller.address:  # never told outside of the sandbox
+            self._headers[ADDRESS] = call.caller.address
 
     def ask(self, operation: Operation, since: float) -> dict[str, Any]:
         """Return what an operation says; `since` is the time.monotonic() from which its time counts.

@@ -13,6 +13,11 @@ def compact(name: str) -> str:
     return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
+def content(name: str) -> bytes:
+    """Return a file as it is."""
+    return (_HERE / name).read_bytes()
+
+
 def table(name: str) -> dict[str, Any]:
     """Return what a TOML file says."""
     return tomllib.loads((_HERE / name).read_text(encoding="utf-8"))

@@ -3,7 +3,7 @@
 Both are made once, at the start, the page in each language. It is one answer: its script and its style are in it, and
 its policy names them by their hashes, so nothing is put into either. Its own address it gets from the browser.
 
-Source: CSP 3, "script-src"; RFC 9110, sections 8.8.3 (ETag), 12.5.4 (Accept-Language) and 15.4.5 (304).
+Source: CSP 3, "script-src"; RFC 9110, section 12.5.4 (Accept-Language).
 """
 
 import base64
@@ -13,21 +13,17 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from ..version import VERSION
+from .answers import PICTURE, Made, make_answer, send
 from .files import compact, table
 
 LANGUAGES = ("en", "zh")  # the first where a browser asks for neither
 PLACEHOLDER = "https://YOUR-APP.example.com/mcp"  # where the page puts its own address
 
-SAFE = {
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-cache",  # kept, and asked for again by its ETag
-}
 _SCRIPTS, _STYLES = ("draw.js", "page.js"), ("page.css",)
 
 
@@ -40,29 +36,27 @@ class Facts(NamedTuple):
     media: frozenset[str]  # origins of frames and films
 
 
-class Made(NamedTuple):
-    """An answer that never changes."""
-
-    body: bytes
-    headers: dict[str, str]
-    etag: str
-
-
 def create_blueprint(facts: Facts, noted: Callable[[Response], Response]) -> Blueprint:
     """Make the blueprint; `noted` gets each of its answers, and returns it."""
     blueprint = Blueprint("page", __name__)
     pages = make(facts)
-    picture = _made(compact("icon.svg").encode(), "image/svg+xml", {"Content-Security-Policy": "default-src 'none'"})
+    drawn = make_answer(compact("icon.svg").encode(), "image/svg+xml", PICTURE)
 
     @blueprint.get("/", provide_automatic_options=False)
     def start() -> Response:
-        return noted(_answer(pages[_language()]))
+        return noted(send(pages[_language()]))
 
     @blueprint.get("/icon.svg", provide_automatic_options=False)
-    def icon() -> Response:
-        return noted(_answer(picture))
+    def its_icon() -> Response:
+        return noted(send(drawn))
 
     return blueprint
+
+
+def icon() -> dict[str, Any]:
+    """Return the icon as MCP describes one, with its picture in it: a server does not know its own address."""
+    coded = base64.b64encode(compact("icon.svg").encode()).decode()
+    return {"src": f"data:image/svg+xml;base64,{coded}", "mimeType": "image/svg+xml", "sizes": ["any"]}
 
 
 def make(facts: Facts) -> dict[str, Made]:
@@ -92,7 +86,7 @@ def make(facts: Facts) -> dict[str, Made]:
             "Content-Security-Policy": _policy(script, style, facts.media),
             "Vary": "Accept-Language",
         }
-        made[language] = _made(body.encode(), "text/html; charset=utf-8", headers)
+        made[language] = make_answer(body.encode(), "text/html; charset=utf-8", headers)
     return made
 
 
@@ -132,19 +126,6 @@ def _curl(sandbox: bool) -> str:
         f"curl -s {PLACEHOLDER} \\\n  -H 'Content-Type: application/json' \\\n"
         f"  -H 'Authorization: Bearer YOUR_API_KEY' \\\n  -d '{json.dumps(message)}'\n"
     )
-
-
-def _made(body: bytes, media_type: str, headers: dict[str, str]) -> Made:
-    etag = sha256(body + repr(sorted(headers.items())).encode()).hexdigest()[:32]
-    return Made(body, {**SAFE, **headers, "Content-Type": media_type, "ETag": f'"{etag}"'}, etag)
-
-
-def _answer(made: Made) -> Response:
-    headers = dict(made.headers)
-    if request.if_none_match.contains_weak(made.etag):
-        del headers["Content-Type"]
-        return current_app.response_class([b""], 304, headers)
-    return current_app.response_class([made.body], 200, {**headers, "Content-Length": str(len(made.body))})
 
 
 def _language() -> str:

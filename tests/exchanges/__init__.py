@@ -9,6 +9,8 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
+HOST = "http://127.0.0.1:8000"  # where the README's command has the service
+
 FILES = sorted(Path(__file__).parent.glob("*.json"))
 
 
@@ -22,7 +24,7 @@ def answer(client: FlaskClient, exchange: dict[str, Any]) -> dict[str, Any]:
     """Send the request of an exchange; return the answer in the form of the file, with the headers that it names."""
     sent = exchange["request"]
     body = {"json": sent["body"]} if "body" in sent else {}
-    response = client.open(sent["path"], method=sent["method"], headers=sent["headers"], **body)
+    response = client.open(sent["path"], HOST, method=sent["method"], headers=sent["headers"], **body)
     return {
         "status": response.status_code,
         "headers": {name: response.headers.get(name) for name in exchange.get("response", {}).get("headers", {})},

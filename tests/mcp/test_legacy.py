@@ -12,9 +12,8 @@ from scenext_service.tools import tools as tools_of
 from scenext_service.tools.credentials import Credentials
 from scenext_service.tools.gen_video import NO_QUESTION
 from scenext_service.tools.waiting import Waits
-from scenext_service.version import VERSION
 from scenext_service.views.card import URI
-from tests.support.messages import BEARER, PING, PONG, Mcp, failure, outcome, serve, unsupported, version
+from tests.support.messages import BEARER, ICONS, PING, PONG, SERVER, Mcp, failure, outcome, serve, unsupported, version
 from tests.support.names import LEGACY, SUPPORTED, TOOLS
 
 INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
@@ -26,8 +25,8 @@ def handshake(protocol_version: str) -> dict[str, Any]:
     result = {
         "protocolVersion": protocol_version,
         "capabilities": {"tools": {}, "resources": {}},
-        "serverInfo": {"name": "scenext_service", "title": "Scenext", "version": VERSION},
-        "instructions": instructions(50),
+        "serverInfo": {**SERVER, "icons": ICONS} if protocol_version == "2025-11-25" else SERVER,
+        "instructions": instructions(50, sandbox=True),
     }
     return {"jsonrpc": "2.0", "id": 1, "result": result}
 
@@ -45,7 +44,10 @@ def handshake(protocol_version: str) -> dict[str, Any]:
 def test_initialize_agrees_on_the_requested_revision_or_else_the_latest(
     mcp: Mcp, header: str | None, requested: str, answered: str
 ) -> None:
-    """Spec: 2025-11-25, basic/lifecycle "Version Negotiation". Ours: with and without a header, whatever it says."""
+    """Spec: 2025-11-25, basic/lifecycle "Version Negotiation", and schema "Icon", which no older revision has.
+
+    Ours: with and without a header, whatever it says.
+    """
     params = {"protocolVersion": requested, "capabilities": {}, "clientInfo": {"name": "a", "version": "1"}}
     assert outcome(mcp.legacy("initialize", params, version(header))) == (200, handshake(answered))
 

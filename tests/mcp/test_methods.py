@@ -10,16 +10,14 @@ from scenext_service.tools import tools as tools_of
 from scenext_service.tools.credentials import Credentials
 from scenext_service.tools.gen_video import NO_QUESTION
 from scenext_service.tools.waiting import Waits
-from scenext_service.version import VERSION
 from scenext_service.views.card import URI
-from tests.support.messages import BEARER, META, Mcp, failure, outcome
+from tests.support.messages import BEARER, META, SERVER, Mcp, failure, outcome
 from tests.support.names import TOOLS
 
 ERAS = ("legacy", "modern")
 # The HTTP status of a failed request. Legacy clients read a 404 as a lost session.
 STATUS = {"legacy": {-32601: 200, -32602: 200}, "modern": {-32601: 404, -32602: 400}}
 
-SERVER = {"name": "scenext_service", "title": "Scenext", "version": VERSION}
 # What a modern result has beside the legacy one.
 STAMP = {
     "legacy": {},

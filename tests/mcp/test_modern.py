@@ -9,15 +9,14 @@ from werkzeug.test import TestResponse
 
 from scenext_service.tools import instructions
 from scenext_service.tools.gen_video import NO_QUESTION
-from scenext_service.version import VERSION
-from tests.support.messages import CLIENT_CAPABILITIES, META, PROTOCOL_VERSION, Mcp, failure, outcome, unsupported
+from tests.support.messages import CLIENT_CAPABILITIES, ICONS, META, PROTOCOL_VERSION, SERVER, Mcp, failure, outcome, unsupported
 from tests.support.names import SUPPORTED, TOOLS
 
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 STAMP = {
     "resultType": "complete",
-    "_meta": {SERVER_INFO: {"name": "scenext_service", "title": "Scenext", "version": VERSION}},
+    "_meta": {SERVER_INFO: SERVER},
 }
 KNOWN_TOOLS = f"Known tools: {', '.join(TOOLS)}"
 MIRRORED = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"}
@@ -270,14 +269,19 @@ def test_a_name_that_is_no_string_is_invalid_params_whatever_its_header(mcp: Mcp
 
 
 def test_discovery_tells_versions_capabilities_and_identity(mcp: Mcp) -> None:
-    """Spec: 2026-07-28, server/discover. Ours: legacy versions too; clients fall back only to a version named here."""
+    """Spec: 2026-07-28, server/discover, and schema "Icon".
+
+    Ours: legacy versions too, as clients fall back only to one that is named here; and the icon here alone, because
+    every other answer would be 500 bytes longer.
+    """
     result = {
         "supportedVersions": [*SUPPORTED],
         "capabilities": {"tools": {}, "resources": {}, "extensions": {"io.modelcontextprotocol/ui": {}}},
-        "instructions": instructions(50),
+        "instructions": instructions(50, sandbox=True),
         "ttlMs": 3_600_000,
         "cacheScope": "public",
-        **STAMP,
+        "resultType": "complete",
+        "_meta": {SERVER_INFO: {**SERVER, "icons": ICONS}},
     }
     assert outcome(mcp.modern("server/discover", id=0)) == (200, {"jsonrpc": "2.0", "id": 0, "result": result})
 

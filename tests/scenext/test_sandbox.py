@@ -6,24 +6,28 @@ from typing import Any
 import pytest
 import requests
 
-from scenext_service.scenext.sandbox import DURATION, FRAMES, NO_CREDIT_KEY, OUTCOMES, REFUSED_KEY, SLOW, Sandbox
+from scenext_service.scenext.sandbox import ADDRESS, NO_CREDIT_KEY, OUTCOMES, REFUSED_KEY, SLOW, Sandbox
+from scenext_service.scenext.sandbox_jobs import DURATION, FRAMES, leads_to
 from tests.support.messages import KEY
 from tests.support.scripted import NOW
 
 BASE = "https://api.scenext.cn/api"
+HERE = "https://here.example/sub"  # the service's address, as its caller has it
 
 
 class Scene:
-    """A sandbox, its clock, and what it slept."""
+    """A sandbox, its clock, and what it slept. `address` is the one at which its caller reached the service."""
 
     def __init__(self, now: float = NOW) -> None:
         self.now = now
+        self.address = HERE
         self.slept: list[float] = []
         self.adapter = Sandbox(clock=lambda: self.now, sleep=self.slept.append)
 
     def send(self, request: requests.Request, key: str | None = KEY, **kwargs: Any) -> tuple[int, Any]:
         """Send a request; return the status and the body, decoded where it is JSON."""
         prepared = request.prepare()
+        prepared.headers[ADDRESS] = self.address
         if key is not None:
             prepared.headers["Authorization"] = f"Bearer {key}"
         response = self.adapter.send(prepared, **kwargs)

@@ -1,5 +1,6 @@
 """MCP messages, as clients post them and as they are answered, and the log lines that they leave."""
 
+import base64
 import logging
 from typing import Any
 
@@ -11,7 +12,10 @@ from scenext_service.mcp.call import Result
 from scenext_service.serving import logs
 from scenext_service.serving.application import Service
 
+from scenext_service.version import VERSION
+
 from .names import SUPPORTED
+from .pages import ROOT
 
 KEY = "sentinel-key-4f9a1c7e2b"  # must not be in anything that is answered, logged or counted
 BEARER = {"Authorization": f"Bearer {KEY}"}
@@ -22,6 +26,12 @@ META = {PROTOCOL_VERSION: "2026-07-28", CLIENT_CAPABILITIES: {}}
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 PONG = {"jsonrpc": "2.0", "id": 1, "result": {}}
+
+# What the server says of itself in the sandbox, and what it adds where it introduces itself.
+SERVER = {"name": "scenext_service", "title": "Scenext (sandbox: videos are made up)", "version": VERSION}
+_ICON = (ROOT / "scenext_service" / "views" / "icon.svg").read_bytes().strip()
+_CODED = base64.b64encode(_ICON).decode()
+ICONS = [{"src": f"data:image/svg+xml;base64,{_CODED}", "mimeType": "image/svg+xml", "sizes": ["any"]}]
 
 NOT_FOUND = {"error": "not_found", "message": "the MCP endpoint is /mcp"}
 

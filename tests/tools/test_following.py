@@ -9,7 +9,7 @@ import pytest
 
 from scenext_service import create_app
 from scenext_service.config import Config
-from scenext_service.scenext.sandbox import FRAMES
+from scenext_service.scenext.sandbox_jobs import FRAMES
 from scenext_service.serving.application import Service
 from tests.support.messages import BEARER, Mcp
 from tests.support.scripted import NOW, Reply, ScriptedScenext

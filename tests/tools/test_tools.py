@@ -12,7 +12,8 @@ from flask import Flask
 
 from scenext_service import create_app
 from scenext_service.config import Config
-from scenext_service.scenext.sandbox import DURATION, OUTCOMES
+from scenext_service.scenext.sandbox import OUTCOMES
+from scenext_service.scenext.sandbox_jobs import DURATION
 from tests.support.messages import BEARER, KEY, Mcp, halves
 from tests.support.names import TOOLS
 from tests.support.scripted import NOW, ScriptedScenext
@@ -398,6 +399,8 @@ STATES = {
     "sandbox-failed": ("FAILED (失败)", "Next: tell the user the reason. A new job is charged again"),
 }
 
+MADE_UP = "Sandbox: this is made up, and nothing is charged. / 沙盒：内容均为虚构，不扣费。"
+
 
 @pytest.mark.parametrize("task_id", sorted(OUTCOMES))
 def test_every_outcome_of_the_sandbox_reaches_the_model(mcp: Mcp, task_id: str) -> None:
@@ -418,9 +421,10 @@ def test_every_outcome_of_the_sandbox_reaches_the_model(mcp: Mcp, task_id: str) 
     if "error" in job.get("result", {}):
         shown.append(f"Reason / 原因: {job['result']['error']}")
     lines = assert_succeeds(result, job).splitlines()
-    assert lines[:-2] == shown
-    assert lines[-2].startswith(then)
-    assert lines[-1].startswith("下一步：")
+    assert lines[:-3] == shown
+    assert lines[-3].startswith(then)
+    assert lines[-2].startswith("下一步：")
+    assert lines[-1] == MADE_UP
 
 
 @pytest.mark.parametrize(
