@@ -17,13 +17,14 @@ from .clients.run import PAGE, TRANSLATION, Outcome, chinese, clients, judge, pu
 
 ROWS = pages.tables(PAGE.read_text(encoding="utf-8"))[0].rows
 
+TASK = "sandbox-1795000000000-V2h5PyBfLQ"
 REPORT = {
     "revision": "2026-07-28",
     "tools": [*TOOLS],
-    "task_id": "sandbox-1795000000000",
+    "task_id": TASK,
     "status": "COMPLETED",
-    "video": "https://oss.scenext.example/sandbox-1795000000000/video.mp4?Expires=4102444800&Signature=sandbox",
-    "next": "Show the user the video as a Markdown link, for fresh ones ask with task_id sandbox-1795000000000 again.",
+    "video": f"http://127.0.0.1:8000/sandbox/{TASK}/video.mp4?Expires=4102444800&Signature=sandbox",
+    "next": f"Show the user the video as a Markdown link, for fresh ones ask with task_id {TASK} again.",
     "progress": ["0 frames drawn, waiting for 0 s", "1 frame drawn, waiting for 10 s", "2 frames drawn"],
     "calls": 2,
     "failure": "Error: " + "\n\n".join(TEXTS[KeyMissing]),
@@ -106,9 +107,9 @@ def test_a_client_need_not_have_a_handler_for_progress() -> None:
         pytest.param({"tools": ["gen_video"]}, id="a-tool-is-missing"),
         pytest.param({"task_id": "sandbox-completed"}, id="not-a-new-job"),
         pytest.param({"status": "IN_PROGRESS"}, id="not-completed"),
-        pytest.param({"video": "https://oss.scenext.example/sandbox-completed/video.mp4?"}, id="another-video"),
+        pytest.param({"video": "http://127.0.0.1:8000/sandbox/sandbox-completed/video.mp4?"}, id="another-video"),
         pytest.param({"next": None}, id="no-next-step"),
-        pytest.param({"next": "Call again with task_id sandbox-1795000000000."}, id="not-the-last-step"),
+        pytest.param({"next": f"Call again with task_id {TASK}."}, id="not-the-last-step"),
         pytest.param({"next": "Show the user the video as a Markdown link."}, id="step-without-the-job"),
         pytest.param({"progress": []}, id="handler-saw-nothing"),
         pytest.param({"progress": ["2 frames drawn", None]}, id="progress-without-words"),

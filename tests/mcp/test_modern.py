@@ -9,7 +9,17 @@ from werkzeug.test import TestResponse
 
 from scenext_service.tools import instructions
 from scenext_service.tools.gen_video import NO_QUESTION
-from tests.support.messages import CLIENT_CAPABILITIES, ICONS, META, PROTOCOL_VERSION, SERVER, Mcp, failure, outcome, unsupported
+from tests.support.messages import (
+    CLIENT_CAPABILITIES,
+    ICONS,
+    META,
+    PROTOCOL_VERSION,
+    SERVER,
+    Mcp,
+    failure,
+    outcome,
+    unsupported,
+)
 from tests.support.names import SUPPORTED, TOOLS
 
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"

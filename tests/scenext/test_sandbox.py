@@ -1,7 +1,10 @@
 """The sandbox adapter: an in-memory Scenext that keeps nothing and does what its table says."""
 
+import base64
 import json
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -40,9 +43,9 @@ class Scene:
     def generate(self, job: Any, **kwargs: Any) -> tuple[int, Any]:
         return self.send(requests.Request("POST", f"{BASE}/gen_video", data=json.dumps(job)), **kwargs)
 
-    def start(self) -> str:
+    def start(self, question: str = "1 + 1 = ?") -> str:
         """Start a job and return its id."""
-        status, body = self.generate({"question": "1 + 1 = ?"})
+        status, body = self.generate({"question": question, "questionImages": ["an image"]})
         assert (status, body) == (200, {"status": "success", "data": {"task_id": body["data"]["task_id"]}})
         return str(body["data"]["task_id"])
 
@@ -101,6 +104,136 @@ def test_two_instances_give_the_same_answer(age: float) -> None:
     assert task_id == Scene().start()
     assert Scene(NOW + age).status(task_id) == Scene(NOW + age).status(task_id)
     assert Scene(NOW + age).status(task_id)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        pytest.param("1 + 1 = ?", "1 + 1 = ?", id="all of it"),
+        pytest.param("  Why\n is\tit  so? ", "Why is it so?", id="one line"),
+        pytest.param("a" * 24, "a" * 24, id="as many as fit"),
+        pytest.param("a" * 25, "a" * 23 + "…", id="one more"),
+        pytest.param("天" * 24, "天" * 24, id="Chinese"),
+        pytest.param("🌈" * 24, "🌈" * 19, id="as many bytes as fit"),
+        pytest.param("\x00<b>&\u202e", "<b>&", id="no control and no format character"),
+        pytest.param(">>>???~~~", ">>>???~~~", id="the letters of Base64 that a URL has not"),
+        pytest.param("", "", id="only images"),
+        pytest.param(" \n ", "", id="blanks"),
+    ],
+)
+def test_the_first_words_of_a_question_travel_in_the_id(scene: Scene, question: str, words: str) -> None:
+    """Ours: nothing is kept, so the frames get them from the id. Spec: RFC 3986, section 2.3; RFC 4648, section 5."""
+    task_id = scene.start(question)
+    created, *coded = task_id.removeprefix("sandbox-").split("-", 1)
+    assert created == f"{int(NOW * 1000):013}"
+    assert coded == ([base64.urlsafe_b64encode(words.encode()).decode().rstrip("=")] if words else [])
+    assert re.fullmatch(r"[A-Za-z0-9._~-]{1,128}", task_id)
+    assert scene.status(task_id)[1]["data"]["task_id"] == task_id
+    assert leads_to(task_id, "frame1.svg") == (words, 1)
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        pytest.param("-", id="nothing"),
+        pytest.param("-A", id="no byte"),
+        pytest.param("-QQ==", id="padded"),
+        pytest.param("-QR", id="stray bits"),
+        pytest.param("-_w", id="no UTF-8"),
+        pytest.param("-IA", id="a blank"),
+        pytest.param("-QSAgQg", id="two blanks"),
+        pytest.param("-AAAA", id="control characters"),
+        pytest.param("-+/+/", id="the other alphabet"),
+        pytest.param("-QUFB\n", id="a line's end"),
+        pytest.param(f"-{base64.urlsafe_b64encode(b'a' * 25).decode().rstrip('=')}", id="too many"),
+        pytest.param("QQ", id="no hyphen"),
+    ],
+)
+def test_an_id_that_nobody_was_given_is_no_job(scene: Scene, suffix: str) -> None:
+    """Ours: a suffix that was damaged or made up is a job that is not there."""
+    assert scene.status(f"sandbox-1795000000000{suffix}")[0] == 404
+    assert leads_to(f"sandbox-1795000000000{suffix}", "frame1.svg") is None
+
+
+@pytest.mark.parametrize(
+    "stamp", ["179500000000", "17950000000000", "１７９５００００００００００", "-795000000000", "+795000000000"]
+)
+def test_a_time_of_another_form_is_no_job(scene: Scene, stamp: str) -> None:
+    """Ours: 13 digits, of ASCII."""
+    assert leads_to(f"sandbox-{stamp}", "video.mp4") is None
+
+
+def links(body: Any) -> list[str]:
+    """Return every link in an answer."""
+    job = body["data"]
+    film = [job["result"]["video_url"]] if "video_url" in job.get("result", {}) else []
+    return [frame["image"] for frame in job["progress"]] + film
+
+
+@pytest.mark.parametrize("address", ["http://localhost", "http://[::1]:8000", HERE])
+@pytest.mark.parametrize("task_id", ["sandbox-completed", "sandbox-in-progress", "sandbox-failed", "sandbox-slow", ""])
+def test_every_link_leads_to_what_the_service_serves(scene: Scene, task_id: str, address: str) -> None:
+    """Ours: on the address that the caller used. Those of a new job are as long as Scenext's: 217 characters."""
+    scene.address = address
+    new = scene.start("Why is the sky blue?")
+    scene.now += DURATION
+    found = links(scene.status(task_id or new)[1])
+    assert found
+    for link in found:
+        parts = urlsplit(link)
+        assert f"{parts.scheme}://{parts.netloc}" == "/".join(address.split("/")[:3])
+        assert re.fullmatch(r"Expires=\d{10}&Signature=[A-Za-z0-9_-]{7,}", parts.query)
+        _, sandbox, its_id, name = parts.path.removeprefix(urlsplit(address).path).split("/")
+        assert (sandbox, its_id) == ("sandbox", task_id or new)
+        assert leads_to(its_id, name) is not None
+        assert len(link) == 217 if not task_id else len(link) < 120
+    assert len(set(found)) == len(found)
+
+
+def test_the_longest_link_is_not_cut(scene: Scene) -> None:
+    """Ours: what has no room in 217 characters is longer, and leads there all the same."""
+    scene.address = f"https://{'long.' * 20}example"
+    task_id = scene.start("天" * 24)
+    scene.now += DURATION
+    (*_, film) = links(scene.status(task_id)[1])
+    assert film.startswith(f"{scene.address}/sandbox/{task_id}/video.mp4?Expires=")
+
+
+@pytest.mark.parametrize(
+    ("task_id", "numbers", "film"),
+    [
+        ("sandbox-completed", range(1, 4), True),
+        ("sandbox-slow", range(1, 4), True),
+        ("sandbox-failed", range(1, 2), False),
+        ("sandbox-in-progress", range(1, 2), False),
+        ("sandbox-1795000000000", range(1, 7), True),
+        *[
+            (task_id, range(0), False)
+            for task_id in set(OUTCOMES)
+            - {"sandbox-completed", "sandbox-slow"}
+            - {"sandbox-failed", "sandbox-in-progress"}
+        ],
+        ("", range(0), False),
+        ("12345", range(0), False),
+    ],
+)
+def test_nothing_else_leads_anywhere(task_id: str, numbers: range, film: bool) -> None:
+    """Ours: the frames that a job shows in the end, and its film where it has one."""
+    names = [f"frame{number}.svg" for number in range(9)]
+    assert [name for name in names if leads_to(task_id, name)] == [f"frame{number}.svg" for number in numbers]
+    assert (leads_to(task_id, "video.mp4") is not None) is film
+    for name in (
+        "",
+        "frame.svg",
+        "frame01.svg",
+        "frame1.png",
+        "frame1.svg/",
+        "FRAME1.SVG",
+        "video.mp4.",
+        "..",
+        "frame１.svg",
+    ):
+        assert leads_to(task_id, name) is None
 
 
 def test_jobs_of_different_times_have_different_ids() -> None:

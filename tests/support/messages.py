@@ -11,7 +11,6 @@ from scenext_service.mcp import Origins, Registry, Server, Steps, Tool, create_b
 from scenext_service.mcp.call import Result
 from scenext_service.serving import logs
 from scenext_service.serving.application import Service
-
 from scenext_service.version import VERSION
 
 from .names import SUPPORTED

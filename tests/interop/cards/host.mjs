@@ -1,10 +1,13 @@
 // A host of MCP Apps, as little of one as the card needs: a page with the card in a frame that is sandboxed as hosts do
 // it, under the policy that the card declares. What the card calls, a scenario answers, or the real service.
 
+import { once } from "node:events";
+import { createServer } from "node:http";
+
 import { chromium } from "playwright-core";
 
-export const MEDIA = "https://oss.scenext.example"; // the sandbox's; nothing leaves this machine
-const PAGE = "https://host.example/";
+export const MEDIA = "https://oss.scenext.cn"; // of what a scenario makes up; nothing leaves this machine
+const PAGE = "<!doctype html><title>Host</title>";
 const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==";
 const PATIENCE = 8000; // milliseconds
 
@@ -72,6 +75,11 @@ export class Hosts {
     const [card] = (await service.ask("resources/read", { uri })).contents;
     const head = `<head>\n<meta http-equiv="Content-Security-Policy" content="${policy(card._meta.ui.csp)}">`;
     this.html = card.text.replace("<head>", head);
+    this.sandbox = new URL("/sandbox/", service.url).href;
+    // On loopback, where the service is: Chromium lets no page from elsewhere load anything from there.
+    const server = createServer((_, response) => response.setHeader("Content-Type", "text/html").end(PAGE));
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    this.page = `http://127.0.0.1:${server.address().port}/`;
     this.browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
     this.film = Buffer.from(await this.record(), "base64");
   }
@@ -111,7 +119,7 @@ export class Hosts {
     page.on("pageerror", (error) => seen.problems.push(String(error)));
     await browsing.route("**/*", (route) => {
       const url = route.request().url();
-      if (url === PAGE) return route.fulfill({ contentType: "text/html", body: "<!doctype html><title>Host</title>" });
+      if (url === this.page || url.startsWith(this.sandbox)) return route.continue();
       if (!url.startsWith(MEDIA)) {
         seen.problems.push(`asked for ${url}`);
         return route.abort();
@@ -123,7 +131,7 @@ export class Hosts {
     });
     if (settings.clock) await page.clock.install();
     await page.addInitScript(settings.init);
-    await page.goto(PAGE);
+    await page.goto(this.page);
     await page.exposeFunction("answer", async (message) => {
       if (message.method in methods) return methods[message.method](message.params);
       if (message.method === "ui/initialize") {

@@ -168,9 +168,9 @@ def judge(report: Mapping[str, Any]) -> str | None:
     expected = {
         "revision": re.fullmatch(r"\d{4}-\d\d-\d\d", str(report.get("revision"))),
         "tools": report.get("tools") == [*TOOLS],
-        "task_id": re.fullmatch(r"sandbox-\d{13}", task_id),
+        "task_id": re.fullmatch(r"sandbox-\d{13}-[\w-]+", task_id),
         "status": report.get("status") == "COMPLETED",
-        "video": f"/{task_id}/video.mp4?" in str(report.get("video")),
+        "video": f"/sandbox/{task_id}/video.mp4?" in str(report.get("video")),
         "next": "Markdown link" in step and task_id in step,
         "progress": progress is None or (progress and all(re.match(r"\d+ frames? drawn", str(it)) for it in progress)),
         "calls": report.get("calls") in range(1, MOST_CALLS + 1),

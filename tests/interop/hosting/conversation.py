@@ -288,14 +288,28 @@ def _listed(answer: Answer) -> None:
 
 def _generate(talk: Talk) -> None:
     task_id = _succeeds(talk.call("gen_video", {"question": "天空为什么是蓝色的？"}))["task_id"]
-    _expect(re.fullmatch(r"sandbox-\d{13}", task_id) is not None, task_id)
+    _expect(re.fullmatch(r"sandbox-\d{13}-[\w-]+", task_id) is not None, task_id)
     status = _succeeds(talk.call("query_video_status", {"task_id": task_id}))["status"]
     _expect(status == "IN_PROGRESS", status)
 
 
 def _query(talk: Talk) -> None:
+    _succeeds(talk.call("query_video_status", {"task_id": "sandbox-completed"}))
+
+
+def _film(talk: Talk) -> None:
+    """Take the links as they are: they lead to where the caller reached the service."""
     job = _succeeds(talk.call("query_video_status", {"task_id": "sandbox-completed"}))
-    _expect("video.mp4" in job["result"]["video_url"], "no video")
+    begin = f"http://127.0.0.1:{talk.port}{talk.prefix}"
+    for link, media_type in (
+        (job["progress"][-1]["image"], "image/svg+xml"),
+        (job["result"]["video_url"], "video/mp4"),
+    ):
+        _expect(link.startswith(f"{begin}/sandbox/"), link)
+        answer = talk.send("GET", link.removeprefix(begin))
+        _expect((answer.status, answer.headers.get_content_type()) == (200, media_type), _words(answer))
+    part = talk.send("GET", link.removeprefix(begin), headers={"Range": "bytes=4-11"})
+    _expect((part.status, part.body) == (206, answer.body[4:12]), _words(part))
 
 
 def _wait(talk: Talk) -> None:
@@ -369,6 +383,7 @@ STEPS: dict[str, Callable[[Talk], None]] = {
     "list": _list,
     "generate": _generate,
     "query": _query,
+    "film": _film,
     "wait": _wait,
     "error": _error,
     "no key": _no_key,

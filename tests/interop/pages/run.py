@@ -26,13 +26,16 @@ from tests.support.upstream import CERTIFICATE
 HERE = Path(__file__).parent
 TIMEOUT = 400  # seconds for the whole story
 
-# The page is at /sub and at /sub/. The name that the browser knows is not passed on.
+# The page is at /sub and at /sub/. The name that the browser knows is not passed on as Host.
 _SERVER = """\
     server {{
         listen 127.0.0.1:{plain};
         listen 127.0.0.1:{secure} ssl;
         ssl_certificate {certificate};
         ssl_certificate_key {certificate};
+        proxy_set_header X-Forwarded-Host $http_host;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        proxy_set_header X-Forwarded-Prefix /sub;
         location = /sub {{ proxy_pass {url}/; }}
         location /sub/ {{ proxy_pass {url}/; proxy_read_timeout 120; }}
     }}
