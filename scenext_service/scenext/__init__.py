@@ -9,6 +9,7 @@
     names        look-ups that end in time
     adapter      requests' transport adapter: connections by key
     sandbox      Scenext without a network and without a key
+    sandbox_jobs its jobs, and what their links lead to
     text         text from outside, fit for one line
 
 Nothing here knows MCP. Source: Scenext's API reference.

@@ -5,6 +5,7 @@
     connections   how long their clients may take, and how they end
     threads       its threads
     leaving       whether a client is still there
+    address       where a client reached the service
     logs          log lines
     metrics       Prometheus metrics of all processes
     health        `/healthz` and `/metrics`

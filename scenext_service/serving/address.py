@@ -27,7 +27,7 @@ def address(environ: dict[str, Any]) -> str:
     host = next((host for host in hosts if _is_host(host)), None) or _own(environ, scheme)
     prefix = _first(environ, "HTTP_X_FORWARDED_PREFIX")
     if not prefix or not _PREFIX.fullmatch(prefix):
-        prefix = quote(environ.get("SCRIPT_NAME", "").encode("latin-1"))
+        prefix = quote(environ.get("SCRIPT_NAME", "").encode("latin-1", "replace"))
     return f"{scheme}://{host}{prefix.rstrip('/')}"
 
 
@@ -58,5 +58,5 @@ def _own(environ: dict[str, Any], scheme: str) -> str:
     """Return what the server knows itself by."""
     name, port = environ["SERVER_NAME"], environ["SERVER_PORT"]
     known = f"[{name}]" if ":" in name else name
-    host = known if port in ("", {"http": "80", "https": "443"}[scheme]) else f"{known}:{port}"
+    host = known if port in ("", {"http": "80", "https": "443"}.get(scheme)) else f"{known}:{port}"
     return host if _is_host(host) else "localhost"

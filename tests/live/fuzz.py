@@ -91,7 +91,8 @@ HEADERS = sorted(
         *("HTTP_ACCEPT", "HTTP_TRANSFER_ENCODING", "HTTP_X_FORWARDED_FOR", "HTTP_COOKIE", "HTTP_MCP_SESSION_ID"),
         *("HTTP_ACCEPT_LANGUAGE", "HTTP_SEC_FETCH_SITE"),
         *("HTTP_RANGE", "HTTP_IF_NONE_MATCH", "HTTP_EXPECT", "HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_LAST_EVENT_ID"),
-        *("CONTENT_TYPE", "CONTENT_LENGTH"),
+        *("HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PREFIX", "HTTP_FORWARDED"),
+        *("HTTP_IF_RANGE", "CONTENT_TYPE", "CONTENT_LENGTH"),
     }
 )
 METHODS = (
@@ -123,6 +124,7 @@ WORDS = (
         "=?base64??=",
     ),
     *(*METHODS, *TOOLS, "null", "http://localhost", "https://[", "http://127.0.0.1:x", "*"),
+    *("https", "a.example:8443", "[::1]", "/sub", "host=a;proto=https", "bytes=0-1", "bytes=-9", "bytes=99999-"),
     *("Bearer", "Bearer x", "sandbox-refused-key", "YOUR_API_KEY", "a,b", "a\r\nX-Evil: 1", "\x00", "\xff", "é"),
 )
 # Where a key may stand and must not come back from; whatever a message says may.
@@ -195,7 +197,9 @@ def _cut(draw: st.DrawFn, body: bytes) -> bytes:
 @st.composite
 def environs(draw: st.DrawFn) -> Request:
     """Make an environment of any content that a WSGI server may hand over."""
-    paths = st.sampled_from(["/mcp", "/mcp/", "/healthz", "/mcp//", "", "/", "/icon.svg", "*", "/.well-known/x"])
+    media = ["/sandbox/sandbox-completed/video.mp4", "/sandbox/sandbox-1795000000000/frame1.svg", "/sandbox/a/b"]
+    others = ["/healthz", "/mcp//", "", "/", "/icon.svg", "*", "/.well-known/x"]
+    paths = st.sampled_from(["/mcp", "/mcp/", *media, *others])
     environ: dict[str, Any] = {
         "REQUEST_METHOD": draw(st.sampled_from(["POST", "GET", "HEAD", "OPTIONS", "TRACE", "DELETE", "post"]) | latin),
         "PATH_INFO": draw(paths | latin | secrets.map("/mcp/{}".format)),
@@ -245,8 +249,9 @@ def send(app: Application, request: Request) -> Answer:
     return Answer(int(status.split(" ")[0]), headers, body)
 
 
-STATUSES = (200, 202, 204, 304, 400, 403, 404, 405, 411, 413, 415)
-PEOPLE = {"text/html; charset=utf-8": b"<!doctype html>\n", "image/svg+xml": b"<svg "}  # how what they get begins
+STATUSES = (200, 202, 204, 206, 304, 400, 403, 404, 405, 411, 413, 415, 416)
+# How what they get begins; a film may come in part.
+PEOPLE = {"text/html; charset=utf-8": b"<!doctype html>\n", "image/svg+xml": b"<svg ", "video/mp4": b""}
 _VISIBLE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
