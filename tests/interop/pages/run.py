@@ -1,10 +1,11 @@
-"""Use the page at `/` in Chromium, as people do: directly, and behind nginx under a sub-path, over HTTP and HTTPS.
+"""Use the page at `/` in Chromium, as people do: directly, behind nginx under a sub-path, and under Apache's mod_wsgi.
 
     python -m tests.interop.pages.run [WORD ...]
 
-Installs Debian's chromium and nginx (as root, where they are missing) and what drives the browser from
-`package-lock.json`, starts a real gunicorn with the shipped configuration in the sandbox, and runs `story.mjs`. Ends
-with status 1 where anything was different. With words, runs only the parts whose names have one of them.
+Installs Debian's chromium, nginx and Apache (as root, where they are missing) and what drives the browser from
+`package-lock.json`, starts a real gunicorn with the shipped configuration in the sandbox, and runs `story.mjs`. Behind
+nginx it is met over HTTP and HTTPS, under Apache over HTTPS. Ends with status 1 where anything was different.
+With words, runs only the parts whose names have one of them.
 
 Needs Node 22 or newer and npm, which the `interop` extra of setup.cfg brings.
 """
@@ -22,6 +23,8 @@ from tests.interop import debian
 from tests.interop.hosting.nginx import configure
 from tests.support.server import free_port, running, wait_until
 from tests.support.upstream import CERTIFICATE
+
+from .apache import apache
 
 HERE = Path(__file__).parent
 TIMEOUT = 400  # seconds for the whole story
@@ -64,8 +67,12 @@ def main(words: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # nginx's workers are of another user
-        with running(folder) as server, nginx(folder, server.url) as (plain, secure):
-            where = {"url": server.url, "plain": plain, "secure": secure}
+        with (
+            running(folder) as server,
+            nginx(folder, server.url) as (plain, secure),
+            apache(folder / "apache") as wsgi,
+        ):
+            where = {"url": server.url, "plain": plain, "secure": secure, "wsgi": wsgi}
             command = ["node", str(HERE / "story.mjs"), json.dumps(where), *words]
             status = subprocess.run(command, timeout=TIMEOUT, check=False).returncode
     if status:

@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
 const [where, ...words] = process.argv.slice(2);
-const { url, plain, secure } = JSON.parse(where);
+const { url, plain, secure, wsgi } = JSON.parse(where);
 const NAME = "scenext.test";
 const KEY = "sentinel-key-of-the-page-0123";
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -328,6 +328,37 @@ const PARTS = {
         faults.push(...seen.faults);
       }
     }
+    return { faults };
+  },
+
+  "under mod_wsgi, where no PORT is set": async () => {
+    const faults = [];
+    const start = `https://${NAME}:${wsgi}`;
+    for (const language of ["en", "zh"]) {
+      const { page, seen } = await open(`${start}/?lang=${language}`);
+      assert.equal(await page.textContent(".block pre"), `${start}/mcp`);
+      await look(page, "sandbox-completed");
+      await state(page, "ready");
+      await look(page, "sandbox-failed");
+      await state(page, "failed");
+      await page.check("#make");
+      await page.fill("#question", "Why is the sky blue?");
+      await page.click("#go");
+      await page.click("#yes");
+      await state(page, "running");
+      await page.waitForFunction(() => document.getElementById("wire").textContent.includes("notifications/progress"));
+      await page.click("#stop");
+      await page.waitForFunction(() => !document.getElementById("go").hasAttribute("aria-disabled"));
+      assert.deepEqual(seen.calls.map((call) => call.to).filter((to) => to !== `${start}/mcp`), []);
+      assert.deepEqual(seen.calls.map((call) => call.headers.origin).filter((origin) => origin !== start), []);
+      faults.push(...seen.faults);
+    }
+    // The same request without what only a browser can say is refused: it is this that lets the page through.
+    const { page } = await open(`${start}/`);
+    const refused = await page.request.post(`https://127.0.0.1:${wsgi}/mcp`, {
+      headers: { Host: new URL(start).host, Origin: start }, data: { jsonrpc: "2.0", id: 1, method: "ping" },
+    });
+    assert.equal(refused.status(), 403);
     return { faults };
   },
 
