@@ -1,4 +1,4 @@
-"""The page under Apache with mod_wsgi, on Debian's own configuration and the site of docs/deploy, over HTTPS as well."""
+"""The page under Apache with mod_wsgi: Debian's own configuration and the site of docs/deploy, over HTTPS as well."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
