@@ -8,8 +8,8 @@ Tokens are counted with gpt-tokenizer, which is installed from tokens/package-lo
 comes with the `interop` extra of setup.cfg. Counted is what the results add to the conversation, not what the model
 says. Hosts hand their model the content blocks, or `structuredContent`, or both, so each half has its figures.
 
-Replaces the section "Tokens" of results.md beside this file. Fails where a target is missed, or a job was not followed
-to its end.
+Replaces the section "Tokens" of results.md beside this file; with --host, only the rows of the hosts whose names have
+that word. Fails where a target is missed, or a job was not followed to its end.
 """
 
 import argparse
@@ -60,6 +60,11 @@ HEADING = "## Tokens"
 
 BOTH, JSON_ONLY = "application/json, text/event-stream", "application/json"
 AGAIN = "Call query_video_status again now"
+
+# What a host declares that draws cards, and what the card does there (scenext_service/views/card.js).
+EXTENSION = {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}
+CARD_WAIT, CARD_PAUSE = 25, 5.0  # seconds
+TOLD = "The video of the Scenext job {task_id} is ready, and the card shows it to the user: {video}"
 
 EXPIRES = 1798761600  # the beginning of 2027
 PARAMETERS = (
@@ -125,12 +130,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What one call gave: the text of its blocks, `structuredContent` as compact JSON, and the time.monotonic()."""
+    """What one call gave: the text of its blocks, `structuredContent` as compact JSON, and the time.monotonic().
+
+    Or what a card told the model, which is no call, and the same text in either half.
+    """
 
     content: str
     structured: str | None
     data: dict[str, Any]  # the job
     came: float
+    called: bool = True
 
 
 @dataclass(frozen=True)
@@ -142,7 +151,13 @@ class Host:
 
     def call(self, job: Job, **arguments: Any) -> Result:
         """Ask after a job. Raises Lost unless the answer is about it."""
-        result = self._post(servers.CALL, job.task_id, arguments)
+        return self._result(job, self._post(servers.CALL, {"task_id": job.task_id, **arguments}))
+
+    def start(self, job: Job) -> Result:
+        """Have a job started: Scenext gives it the id that the question is. Raises Lost unless it is that one."""
+        return self._result(job, self._post(servers.CALL, {"question": job.task_id}, "gen_video"))
+
+    def _result(self, job: Job, result: Any) -> Result:
         content = "\n".join(block["text"] for block in result["content"])
         structured = result.get("structuredContent")
         if result.get("isError"):
@@ -155,20 +170,25 @@ class Host:
 
     def longest_wait(self) -> int:
         """Return the seconds that the tool's description tells a model to wait."""
-        tools = self._post(servers.LIST, "", {})["tools"]
+        tools = self._post(servers.LIST, {})["tools"]
         description = next(tool["description"] for tool in tools if tool["name"] == "query_video_status")
         found = re.search(r"wait_seconds\W(\d+)\W.*frames\W+none", description)
         if found is None:
             raise Lost(f"the tool does not tell how long to wait: {description}")
         return int(found[1])
 
-    def _post(self, operation: str, task_id: str, arguments: Mapping[str, Any]) -> Any:
+    def _post(self, operation: str, arguments: Mapping[str, Any], tool: str = "query_video_status") -> Any:
         server = self.kind.server
-        headers, body = servers.message(server.eras[0], operation, task_id)
+        headers, body = servers.message(server.eras[0], operation)
         message = json.loads(body)
-        message["params"].get("arguments", {}).update(arguments)
+        if operation == servers.CALL:
+            message["params"] |= {"name": tool, "arguments": arguments}
+        if "Mcp-Name" in headers:
+            headers["Mcp-Name"] = tool
         if self.kind.token:
             message["params"].setdefault("_meta", {})["progressToken"] = 1
+        if self.kind.card:
+            message["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = {"extensions": EXTENSION}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SILENCE)
         try:
             connection.request("POST", server.path, json.dumps(message), headers | {"Accept": self.kind.accept})
@@ -213,6 +233,17 @@ def every_30_s(host: Host, job: Job) -> Iterator[Result]:
         time.sleep(max(due - time.monotonic(), 0))
 
 
+def by_card(host: Host, job: Job) -> Iterator[Result]:
+    """Start the job. Then a card asks after it, whose answers no model reads, and tells what has come of it."""
+    yield host.start(job)
+    wait = 0
+    while (result := host.call(job, wait_seconds=wait, frames="all")).data["status"] == "IN_PROGRESS":
+        time.sleep(CARD_PAUSE)
+        wait = CARD_WAIT
+    told = TOLD.format(task_id=job.task_id, video=result.data["result"]["video_url"])
+    yield Result(told, told, result.data, result.came, called=False)
+
+
 @dataclass(frozen=True)
 class Target:
     """The most that following a job may take: calls, and tokens of either half."""
@@ -234,6 +265,7 @@ class Kind:
     max_wait: int | None = None  # SCENEXT_MAX_WAIT
     accept: str = BOTH
     token: bool = False  # whether it asks for progress
+    card: bool = False  # whether it draws cards
     target: Target | None = None
 
 
@@ -241,6 +273,7 @@ KINDS = (
     Kind("with a progress token, SCENEXT_MAX_WAIT=110", SHIPPED, by_next, 110, token=True, target=Target(10, 1600)),
     Kind("with streams, as shipped", SHIPPED, by_next, target=Target(18, 2400)),
     Kind("JSON only", SHIPPED, by_next, accept=JSON_ONLY, target=Target(33, 4000)),
+    Kind("a card in the chat, as shipped", SHIPPED, by_card, card=True, target=Target(1, 600)),
     Kind("scenext_service without the new arguments, every 30 s", SHIPPED, every_30_s),
     Kind("scenext-mcp 1.2.4, every 30 s", SCENEXT_MCP, every_30_s),
     Kind("scenext-mcp 1.2.4, newest packages, every 30 s", SCENEXT_MCP_NEW, every_30_s),
@@ -260,11 +293,19 @@ class Followed:
         """Seconds from the job's end to the answer that says so."""
         return self.results[-1].came - self.job.end
 
-    def halves(self) -> dict[str, list[str]]:
-        """Return the texts that the model gets, one for each result, where its host hands on one half of them."""
-        halves = {"content": [result.content for result in self.results]}
-        structured = [result.structured for result in self.results if result.structured is not None]
-        return halves | ({"structured": structured} if structured else {})
+    @property
+    def calls(self) -> int:
+        """How many calls the model made."""
+        return sum(result.called for result in self.results)
+
+    def read(self) -> dict[str, list[list[str]]]:
+        """Return the texts that the model gets with each result, by what its host hands on of it."""
+        read = {"content": [[result.content] for result in self.results]}
+        if all(result.structured is not None for result in self.results):
+            read["structured"] = [[result.structured or ""] for result in self.results]
+            both = zip(read["content"], read["structured"], self.results, strict=True)
+            read["both"] = [content + structured if result.called else content for content, structured, result in both]
+        return read
 
 
 def follow(host: Host, job: Job) -> Followed:
@@ -286,26 +327,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     minutes = f"of a job, at least 1 (default {MINUTES}); with others than {MINUTES} nothing is written"
     parser.add_argument("--minutes", type=float, default=MINUTES, help=minutes)
+    some = "measure only the hosts whose names have this word, and keep the other rows"
+    parser.add_argument("--host", default="", metavar="WORD", help=some)
     options = parser.parse_args()
+    kinds = [kind for kind in KINDS if options.host in kind.name]
+    if not kinds:
+        parser.error(f"there is no host with {options.host} in its name")
     if 60 * options.minutes <= max(shifts()):
         parser.error("a job must last a minute")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # so that the servers are ended too
-    for environment in sorted({kind.server.environment for kind in KINDS}):
+    for environment in sorted({kind.server.environment for kind in kinds}):
         servers.install(environment)
     subprocess.run(["npm", "ci", "--no-fund", "--no-audit", "--silent"], cwd=COUNTER, check=True)
-    followed = run(options.minutes)
+    followed = run(kinds, options.minutes)
     costs = counted(followed)
-    judged = targets(followed, costs)
-    text = section(followed, costs, judged, options.minutes)
-    print(text)
+    judged = targets(kinds, followed, costs)
+    lines = [*rows(kinds, followed, costs), *verdicts(judged)]
+    print("\n".join(lines))
     if options.minutes == MINUTES:
-        RESULTS.write_text(replaced(RESULTS.read_text(), text))
+        results = RESULTS.read_text()
+        RESULTS.write_text(replaced(results, section(kinds, lines, results)))
     if missed := [what for what, limit, value in judged if value > limit]:
         sys.exit(f"missed: {', '.join(missed)}")
 
 
-def run(minutes: float) -> list[Followed]:
-    """Follow a job of each sort in each kind of host, for each of the ends. Ends the program where one is lost."""
+def run(kinds: list[Kind], minutes: float) -> list[Followed]:
+    """Follow a job of each sort in these kinds of host, for each of the ends. Ends the program where one is lost."""
     lengths = [60 * minutes + shift for shift in shifts()]
     sorts = [(frames, link, length) for frames in FRAMES for link in LINKS for length in lengths]
     jobs: dict[str, Job] = {}
@@ -320,9 +367,9 @@ def run(minutes: float) -> list[Followed]:
 
     with ExitStack() as stack:
         upstream = stack.enter_context(scenext(jobs))
-        served = {(kind.server.name, kind.max_wait): kind for kind in KINDS}
+        served = {(kind.server.name, kind.max_wait): kind for kind in kinds}
         ports = {key: stack.enter_context(serving(kind, upstream)) for key, kind in served.items()}
-        hosts = [Host(kind, ports[kind.server.name, kind.max_wait]) for kind in KINDS]
+        hosts = [Host(kind, ports[kind.server.name, kind.max_wait]) for kind in kinds]
         cast = [(host, *sort) for sort in sorts for host in hosts]
         names = seeded("jobs")
         beginning = time.monotonic() + 1
@@ -358,7 +405,13 @@ def scenext(jobs: Mapping[str, Job]) -> Iterator[str]:
         wbufsize = -1  # one packet for head and body: the second would wait for the first to be acknowledged
 
         def do_GET(self) -> None:
-            data = jobs[self.path.rpartition("/")[2]].data(time.monotonic())
+            self._answer(jobs[self.path.rpartition("/")[2]].data(time.monotonic()))
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self._answer({"task_id": asked["question"]})
+
+        def _answer(self, data: dict[str, Any]) -> None:
             body = json.dumps({"status": "success", "data": data}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -421,18 +474,14 @@ Costs = dict[str, Cost]  # by what the host hands on: `content`, `structured`, `
 
 def counted(followed: list[Followed]) -> list[Costs]:
     """Count the tokens of each job that was followed."""
-    texts = list({text for one in followed for half in one.halves().values() for text in half})
+    texts = list({text for one in followed for each in one.read().values() for result in each for text in result})
     node = ["node", str(COUNTER / "count.mjs")]
     done = subprocess.run(node, input=json.dumps(texts), stdout=subprocess.PIPE, text=True, check=True)
     tokens: dict[str, int] = dict(zip(texts, json.loads(done.stdout), strict=True))
-    costs = []
-    for one in followed:
-        each = {name: cost([tokens[text] for text in half]) for name, half in one.halves().items()}
-        if "structured" in each:
-            added, again = (sum(getattr(half, field) for half in each.values()) for field in ("added", "again"))
-            each["both"] = Cost(added, again)
-        costs.append(each)
-    return costs
+    return [
+        {name: cost([sum(tokens[text] for text in result) for result in each]) for name, each in one.read().items()}
+        for one in followed
+    ]
 
 
 def cost(tokens: list[int]) -> Cost:
@@ -443,17 +492,17 @@ def cost(tokens: list[int]) -> Cost:
 Judged = list[tuple[str, float, float]]  # what, the most that it may be, what it is
 
 
-def targets(followed: list[Followed], costs: list[Costs]) -> Judged:
+def targets(kinds: list[Kind], followed: list[Followed], costs: list[Costs]) -> Judged:
     """Return what was to be reached, each with the most that was measured for it."""
     judged: Judged = []
-    for kind in KINDS:
+    for kind in kinds:
         if kind.target is None:
             continue
         mine = [(one, each) for one, each in zip(followed, costs, strict=True) if one.kind is kind]
         added = [each[half].added for _, each in mine for half in ("content", "structured")]
         late = [one.late for one, _ in mine]
         judged += [
-            (f"{kind.name}: calls", kind.target.calls, max(len(one.results) for one, _ in mine)),
+            (f"{kind.name}: calls", kind.target.calls, max(one.calls for one, _ in mine)),
             (f"{kind.name}: tokens added", kind.target.tokens, max(added)),
             (f"{kind.name}: the end is told after s, the latest", LATEST, max(late)),
             (f"{kind.name}: the end is told after s, median", USUAL, median(late)),
@@ -461,29 +510,47 @@ def targets(followed: list[Followed], costs: list[Costs]) -> Judged:
     return judged
 
 
-def section(followed: list[Followed], costs: list[Costs], judged: Judged, minutes: float) -> str:
-    """Return the section of the results."""
+def section(kinds: list[Kind], lines: list[str], results: str) -> str:
+    """Return the section of the results: these lines of some kinds of host, and those that it has of the others."""
     today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
+    old = results.partition(f"{HEADING}\n")[2]
+    kept = [kind for kind in KINDS if kind not in kinds]
+    lines = [*lines, *(line for line in old.splitlines() if any(is_of(kind, line) for kind in kept))]
+    date = re.search(r"\d{4}-\d\d-\d\d", old)
+    dates = f"{date[0]}; {kinds[0].name}: {today}" if kept and date else today
     about = (
-        f"`python benchmarks/tokens.py`, {today}. Jobs of {minutes:g} minutes, give or take {max(shifts()):.0f} s, that"
+        f"`python benchmarks/tokens.py`, {dates}. Jobs of {MINUTES} minutes, give or take {max(shifts()):.0f} s, that"
         f" are followed in real time through real servers. A row has {ENDS} of them, {APART:g} s apart at their ends,"
         " as how soon an end is told depends on where in a wait it falls; its figures are medians. The first call comes"
         f" {TURN:g} s after the job's start. In the first three hosts the model does what `next` says, and takes"
-        f" {TURN:g} s for each turn. Tokens are those of o200k_base, of results only. Added: what the model reads where"
+        f" {TURN:g} s for each turn. In the next, a card follows the job, whose questions no model reads: counted are"
+        " the model's one call, `gen_video`, which no other row has in it, and what the card tells it at the end."
+        " Tokens are those of o200k_base, of results only. Added: what the model reads where"
         " its host hands on the content, `structuredContent`, or both. Read again: the same tokens, once more in each"
         " later turn until the end. But for medians, the targets are for the job that took most, and for the half that"
         " did."
     )
-    return "\n\n".join([HEADING, about, table(followed, costs), verdicts(judged)]) + "\n"
-
-
-def table(followed: list[Followed], costs: list[Costs]) -> str:
-    """Return what each sort of job cost in each kind of host."""
     names = ("content", "structured", "both")
     heads = ["host", "frames", "link", "calls", *(f"{name}, added" for name in names)]
     heads += [*(f"{name}, read again" for name in names), "told after s, median", "latest"]
-    lines = [f"| {' | '.join(heads)} |", "|---" + "|--:" * (len(heads) - 1) + "|"]
+    table = [f"| {' | '.join(heads)} |", "|---" + "|--:" * (len(heads) - 1) + "|"]
+    judged = ["| what | target | measured | |", "|---|---|---|---|"]
     for kind in KINDS:
+        mine = [line for line in lines if is_of(kind, line)]
+        table += [line for line in mine if line.startswith(f"| {kind.name} |")]
+        judged += [line for line in mine if line.startswith(f"| {kind.name}: ")]
+    return "\n\n".join([HEADING, about, "\n".join(table), "\n".join(judged)]) + "\n"
+
+
+def is_of(kind: Kind, line: str) -> bool:
+    """Tell whether a line of the section is about a kind of host."""
+    return line.startswith((f"| {kind.name} |", f"| {kind.name}: "))
+
+
+def rows(kinds: list[Kind], followed: list[Followed], costs: list[Costs]) -> list[str]:
+    """Return what each sort of job cost in each kind of host."""
+    lines = []
+    for kind in kinds:
         for frames in FRAMES:
             for link in LINKS:
                 mine = [
@@ -492,23 +559,23 @@ def table(followed: list[Followed], costs: list[Costs]) -> str:
                     if one.kind is kind and (one.job.frames, one.job.link) == (frames, link)
                 ]
                 late = [one.late for one, _ in mine]
-                cells = [kind.name, frames, link, f"{median(len(one.results) for one, _ in mine):g}"]
+                cells = [kind.name, frames, link, f"{median(one.calls for one, _ in mine):g}"]
                 for field in ("added", "again"):
-                    for name in names:
+                    for name in ("content", "structured", "both"):
                         figures = [getattr(each[name], field) for _, each in mine if name in each]
                         cells.append(f"{median(figures):,.0f}" if figures else "–")
                 cells += [f"{median(late):.1f}", f"{max(late):.1f}"]
                 lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
+    return lines
 
 
-def verdicts(judged: Judged) -> str:
+def verdicts(judged: Judged) -> list[str]:
     """Return the targets, in the form of the others in the results."""
-    lines = ["| what | target | measured | |", "|---|---|---|---|"]
+    lines = []
     for what, limit, value in judged:
         verdict = "reached" if value <= limit else "missed"
         lines.append(f"| {what} | <= {limit:,} | {value:,.{0 if isinstance(value, int) else 1}f} | {verdict} |")
-    return "\n".join(lines)
+    return lines
 
 
 def replaced(text: str, section: str) -> str:
