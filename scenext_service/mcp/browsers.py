@@ -20,9 +20,11 @@ _PAGE = """\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>MCP</title>
+<main>
 <h1>MCP</h1>
 <p>This address is for MCP clients, which send POST. <a href="START">People start here</a>.</p>
 <p lang="zh-CN">此地址供 MCP 客户端使用（POST）。<a href="START">使用说明</a></p>
+</main>
 </html>
 """
 

@@ -13,12 +13,13 @@
 //   open      gets the film's address when its button is pressed; without it, the button opens a new tab by itself
 //   refresh   called when a link of an ended job does not load: ask for the job again and draw what comes (another
 //             object, that is), and what failed gets its new link, once. Not called while a job runs: news come anyway
+//   live      false where the page tells those who cannot see of the job's state in its own way; true
 //   lost      called when "Try again" is pressed; where it is given, the job is drawn as one that cannot be asked for
 //
 // Returns the film's address, "" where there is none yet.
 //
-// A style sheet finds root[data-state=running|ready|failed|lost] and .job-state (a line of .job-word, a live region, and
-// .job-time), .job-hint, .job-frames (a box of img), .job-film (a video), .job-open and .job-retry (buttons). What is not
+// A style sheet finds root[data-state=running|ready|failed|lost] and .job-state (a line of .job-word, a live region or
+// not, and .job-time), .job-hint, .job-frames (a box of img), .job-film (a video), .job-open and .job-retry (buttons). What is not
 // to be seen is `hidden`.
 function drawJob(root, job, options = {}) {
   const TEXTS = {
@@ -67,7 +68,7 @@ function drawJob(root, job, options = {}) {
   let drawn = root.drawn;
   if (!drawn || drawn.task !== task || !root.contains(drawn.state)) {
     const word = make("span", "job-word"), time = make("span", "job-time");
-    word.setAttribute("role", "status");
+    if (options.live !== false) word.setAttribute("role", "status");
     drawn = root.drawn = {
       task, word, time, state: make("p", "job-state", word, time), frames: make("div", "job-frames"),
       film: make("video", "job-film"), hint: make("p", "job-hint"),

@@ -184,9 +184,12 @@
   async function follow(task, began) {
     const root = at("job"), longest = Number(wait);
     let job = { task_id: task };
-    const draw = more => drawJob(root, job, {
-      language, elapsed: began && (Date.now() - began) / 1000, refresh: () => run(() => follow(task, began)), ...more,
-    });
+    const draw = more => {
+      const elapsed = began && (Date.now() - began) / 1000, refresh = () => run(() => follow(task, began));
+      drawJob(root, job, { language, elapsed, refresh, live: false, ...more });
+      const state = root.querySelector(".job-word").textContent;
+      if (at("status").textContent !== state) Object.assign(at("status"), { textContent: state, className: "spoken" });
+    };
     const again = { task_id: task, ...longest && { wait_seconds: longest }, frames: "all" };
     const tell = text => { at("news").textContent = half(text, " / "); draw(); };
     at("stop").hidden = false;
@@ -214,7 +217,6 @@
     at("status").textContent = say.working;
     try {
       await what();
-      at("status").textContent = say.done;
     } catch (failure) {
       if (!(failure instanceof Failure)) throw failure;
       at("status").className = "failed";

@@ -12,7 +12,7 @@ const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQD
 const PATIENCE = 8000; // milliseconds
 
 // What runs in the host's page.
-function host({ html, settings }) {
+function host({ address, settings }) {
   const frame = document.createElement("iframe");
   frame.setAttribute("sandbox", "allow-scripts");
   frame.style.cssText = `border: 0; width: ${settings.width}px; height: 100px`;
@@ -28,7 +28,7 @@ function host({ html, settings }) {
     const answer = await window.answer(data);
     if (answer) post({ id: data.id, ...answer });
   });
-  frame.srcdoc = html;
+  frame.src = address;
   document.body.append(frame);
 }
 
@@ -73,13 +73,17 @@ export class Hosts {
     const { tools } = await service.ask("tools/list", {});
     const uri = tools.find((tool) => tool.name === "gen_video")._meta.ui.resourceUri;
     const [card] = (await service.ask("resources/read", { uri })).contents;
-    const head = `<head>\n<meta http-equiv="Content-Security-Policy" content="${policy(card._meta.ui.csp)}">`;
-    this.html = card.text.replace("<head>", head);
     this.sandbox = new URL("/sandbox/", service.url).href;
-    // On loopback, where the service is: Chromium lets no page from elsewhere load anything from there.
-    const server = createServer((_, response) => response.setHeader("Content-Type", "text/html").end(PAGE));
+    // On loopback, where the service is: Chromium lets no page from elsewhere load anything from there. The card comes
+    // from there too; its frame makes its origin opaque.
+    const server = createServer((request, response) => {
+      response.setHeader("Content-Type", "text/html; charset=utf-8");
+      if (request.url === "/") return response.end(PAGE);
+      response.setHeader("Content-Security-Policy", policy(card._meta.ui.csp)).end(card.text);
+    });
     await once(server.listen(0, "127.0.0.1"), "listening");
     this.page = `http://127.0.0.1:${server.address().port}/`;
+    this.address = `${this.page}card`;
     this.browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
     this.film = Buffer.from(await this.record(), "base64");
   }
@@ -119,7 +123,7 @@ export class Hosts {
     page.on("pageerror", (error) => seen.problems.push(String(error)));
     await browsing.route("**/*", (route) => {
       const url = route.request().url();
-      if (url === this.page || url.startsWith(this.sandbox)) return route.continue();
+      if ([this.page, this.address].includes(url) || url.startsWith(this.sandbox)) return route.continue();
       if (!url.startsWith(MEDIA)) {
         seen.problems.push(`asked for ${url}`);
         return route.abort();
@@ -144,8 +148,9 @@ export class Hosts {
       return tool(message.params, seen.calls.length);
     });
     const given = { width: settings.width, deaf: settings.deaf };
-    await page.evaluate(host, { html: this.html, settings: given });
-    await until("the card is loaded", () => page.frames()[1]?.evaluate(() => document.readyState === "complete"));
+    await page.evaluate(host, { address: this.address, settings: given });
+    await until("the card is loaded", () => page.frames()[1]?.evaluate(() =>
+      location.pathname === "/card" && document.readyState === "complete"));
     return new Host(browsing, page, seen);
   }
 }

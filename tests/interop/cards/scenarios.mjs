@@ -3,6 +3,9 @@
 
 import assert from "node:assert/strict";
 
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
 import { Hosts, MEDIA, Service, until } from "./host.mjs";
 
 const [url, ...words] = process.argv.slice(2);
@@ -22,6 +25,7 @@ const done = (task_id, signature = "a") =>
 const told = (structuredContent) => ({ result: { structuredContent, content: [] } });
 const passed = async ({ name, arguments: given }) => ({ result: await service.call(name, given) });
 
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const SILENT = "Ask in the chat how your video stands.";
 
 const SCENARIOS = {
@@ -363,6 +367,32 @@ const SCENARIOS = {
     const host = await open({});
     await host.result({ isError: true, content: [{ type: "text", text: bad }] });
     await host.says(bad);
+  },
+
+  "axe finds nothing, in both themes and languages": async (open) => {
+    const answers = { run: job("run", 3), ok: { ...done("ok"), progress: job("ok", 3).progress },
+      bad: job("bad", 1, { status: "FAILED", result: { error: "It could not be read." } }) };
+    const states = { run: "running", ok: "ready", bad: "failed", lost: "lost" };
+    for (const context of [{ theme: "light" }, { theme: "dark", locale: "zh-CN" }]) {
+      for (const task of ["", ...Object.keys(states)]) {
+        const tool = () => (answers[task] ? told(answers[task]) : { error: { code: -32000, message: "gone" } });
+        const host = await open({ tool, context, clock: task === "lost" });
+        await host.heard("ui/notifications/initialized");
+        if (task) await host.result(started(task));
+        for (let calls = 1; task === "lost" && calls <= 3; calls++) {
+          await until(`${calls} calls`, () => host.seen.calls.length === calls);
+          await host.page.clock.runFor(31000);
+        }
+        if (task) await host.state(states[task]);
+        assert.equal(await host.card.evaluate(() => document.documentElement.dataset.theme), context.theme);
+        await host.card.evaluate(AXE);
+        // A card is a part of a page, and its heading is the host's.
+        const rules = { "page-has-heading-one": { enabled: false } };
+        const { violations } = await host.card.evaluate((set) => globalThis.axe.run(document, set), { rules });
+        assert.deepEqual(violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target).join(" ")}`), []);
+        await host.done();
+      }
+    }
   },
 
   "a narrow chat": async (open) => {

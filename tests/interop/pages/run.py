@@ -60,10 +60,15 @@ def nginx(folder: Path, url: str) -> Iterator[tuple[int, int]]:
             process.wait(20)
 
 
-def main(words: list[str]) -> None:
-    """Install, run, print."""
+def install() -> None:
+    """Install what Debian and npm have for this."""
     debian.install((HERE / "debian.txt").read_text(encoding="utf-8").split())
     subprocess.run(["npm", "ci", "--no-fund", "--no-audit", "--silent"], cwd=HERE, check=True)
+
+
+def main(words: list[str]) -> None:
+    """Install, run, print."""
+    install()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # nginx's workers are of another user

@@ -132,6 +132,62 @@ const PARTS = {
     return seen;
   },
 
+  "every control by the keyboard, each with a ring": async () => {
+    const { page, seen } = await open();
+    const all = await page.evaluate(() => [...document.querySelectorAll("a[href], button, input, summary, [tabindex]")]
+      .filter((one) => one.checkVisibility() && one.id !== "make").length); // of a group of radios, one
+    const met = new Set();
+    for (let presses = 0; presses <= all; presses++) {
+      await page.keyboard.press("Tab");
+      const found = await page.evaluate(() => {
+        const one = document.activeElement;
+        const box = one.getBoundingClientRect(), { outlineStyle, outlineWidth } = getComputedStyle(one);
+        const seen = box.top < innerHeight && box.bottom > 0;
+        return one === document.body ? null
+          : { where: `${one.tagName} ${Math.round(box.left)} ${Math.round(box.top + scrollY)}`, seen,
+            ring: outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 };
+      });
+      if (!found) break;
+      assert.ok(found.ring && found.seen, JSON.stringify(found));
+      met.add(found.where);
+    }
+    assert.equal(met.size, all);
+    const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim());
+    const tab = async (id) => {
+      for (let presses = 0; (await focused()) !== id; presses++) {
+        assert.ok(presses < 12, id);
+        await page.keyboard.press("Tab");
+      }
+    };
+    await page.focus("#cursor summary");
+    await page.keyboard.press("Enter");
+    assert.ok(await page.isVisible("#cursor pre"));
+    await page.focus("#key");
+    await tab("look");
+    await page.keyboard.press("ArrowDown");
+    await tab("question");
+    await page.keyboard.type("Why is the sky blue?");
+    await tab("go");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("dialog[open]");
+    await page.keyboard.press("Escape");
+    await page.waitForSelector("dialog", { state: "hidden" });
+    assert.equal(await focused(), "go");
+    assert.equal(seen.calls.length, 0);
+    await page.keyboard.press("Space");
+    await page.waitForSelector("dialog[open]");
+    await tab("yes");
+    await page.keyboard.press("Enter");
+    await state(page, "running");
+    await status(page, "Your video is being made");
+    assert.equal(await focused(), "go");
+    await tab("stop");
+    await page.keyboard.press("Enter");
+    await status(page, "No longer followed");
+    assert.equal(await page.$$eval("[role=status], [role=alert], [aria-live]", (found) => found.length), 1);
+    return seen;
+  },
+
   "a key that no header can hold, and no task": async () => {
     const { page, seen } = await open();
     for (const key of ["two words", "密钥"]) {
@@ -161,7 +217,11 @@ const PARTS = {
       assert.notEqual(await page.textContent("#status"), refused);
     }
     assert.equal(seen.calls.at(-1).headers.authorization, undefined);
-    return seen;
+    const chinese = await open(`${url}/?lang=zh`);
+    await look(chinese.page, "sandbox-completed", "sandbox-refused-key");
+    await chinese.page.waitForSelector("#status.failed");
+    assert.match(await chinese.page.textContent("#status"), /[\u4e00-\u9fff]/);
+    return { faults: [...seen.faults, ...chinese.seen.faults] };
   },
 
   "a job that failed, and one that is unknown": async () => {
@@ -375,6 +435,7 @@ const PARTS = {
     const faults = [];
     for (const path of ["/mcp", "/mcp/"]) {
       const { page, seen } = await open(`http://127.0.0.1:${plain}/sub${path}`);
+      await axe(page);
       await page.click("a >> nth=0");
       assert.equal(page.url(), `http://127.0.0.1:${plain}/sub/`);
       faults.push(...seen.faults.filter((fault) => !fault.includes("405")));
@@ -383,8 +444,9 @@ const PARTS = {
   },
 
   "without JavaScript": async () => {
+    const faults = [];
     for (const language of ["en", "zh"]) {
-      const { page } = await open(`${url}/?lang=${language}`, { javaScriptEnabled: false });
+      const { page, seen } = await open(`${url}/?lang=${language}`, { javaScriptEnabled: false });
       const text = await page.locator("body").innerText();
       for (const word of ["https://YOUR-APP.example.com/mcp", "curl -s", "query_video_status", "Cursor"]) {
         assert.ok(text.includes(word), word);
@@ -393,8 +455,9 @@ const PARTS = {
       assert.equal(await page.isVisible("#buttons"), false);
       await page.click("#cursor summary");
       assert.ok(await page.isVisible("#cursor pre"));
+      faults.push(...seen.faults);
     }
-    return { faults: [] };
+    return { faults };
   },
 
   "360 pixels wide": async () => {
@@ -424,6 +487,11 @@ const PARTS = {
     for (const [language, colorScheme] of [["en", "light"], ["zh", "dark"], ["en", "dark"], ["zh", "light"]]) {
       const { page, seen } = await open(`${url}/?lang=${language}`, { colorScheme });
       await axe(page);
+      await look(page, "sandbox-in-progress");
+      await state(page, "running");
+      await axe(page);
+      await page.click("#stop");
+      await page.waitForSelector("#status.failed");
       await look(page, "sandbox-failed");
       await state(page, "failed");
       await look(page, "sandbox-completed");
