@@ -1,7 +1,9 @@
 // Takes the pictures of the page and of the card. Arguments: the port of the service, which runs in the sandbox; the
 // folder for the pictures.
 
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { join } from "node:path";
 
 import { chromium } from "playwright-core";
@@ -19,25 +21,37 @@ const browser = await chromium.launch({
 const ask = async (method, params) => {
   const response = await fetch(`http://127.0.0.1:${port}/mcp`, {
     method: "POST",
-    headers: { "Content-Type": "application/json", Host: "127.0.0.1:8000", Authorization: "Bearer any-key-will-do" },
+    headers: { "Content-Type": "application/json", Authorization: "Bearer any-key-will-do" },
     body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
   });
   return (await response.json()).result;
 };
 
 // Return once every picture, and the film, is there or has failed.
-const loaded = (frame) => frame.waitForFunction(() => {
+const loaded = async (frame) => {
+  await frame.waitForFunction(ready, null, { timeout: PATIENCE });
+  await frame.waitForTimeout(700); // for the film's own sign that it loads, and for the last height of a card
+};
+const ready = () => {
   const film = document.querySelector("video");
   const still = [...document.images].filter((one) => !one.complete);
-  return !still.length && (!film?.src || film.readyState > 1 || film.error || film.networkState === 3);
-}, null, { timeout: PATIENCE });
+  return !still.length && (!film?.src || film.readyState > 2 || film.error || film.networkState === 3);
+};
+
+// The page of a host. On loopback, as the service: Chromium lets no page from elsewhere load anything from there.
+const HOST = `<!doctype html><title>Host</title><style>
+  body { margin: 0; padding: 12px; width: max-content; display: flex; gap: 12px; align-items: start }
+  iframe { width: 380px; border: 1px solid #d1d9e0; border-radius: 10px }
+</style>`;
+const server = createServer((_, response) => response.setHeader("Content-Type", "text/html").end(HOST));
+await once(server.listen(0, "127.0.0.1"), "listening");
 
 const save = (name, bytes) => writeFileSync(join(folder, name), bytes);
 
 async function thePage(language, ending) {
-  const page = await browser.newPage({ viewport: { width: 1000, height: 820 } });
+  const page = await browser.newPage({ viewport: { width: 1000, height: 860 } });
   await page.goto(`${START}/?lang=${language}`);
-  save(`page${ending}.png`, await page.screenshot());
+  save(`page${ending}.png`, await page.screenshot({ animations: "disabled" }));
   await page.click("#go");
   await page.waitForSelector("#job[data-state=ready]");
   await loaded(page);
@@ -46,7 +60,7 @@ async function thePage(language, ending) {
     document.getElementById("try-heading").scrollIntoView();
     scrollBy(0, -12);
   });
-  save(`try${ending}.png`, await page.screenshot());
+  save(`try${ending}.png`, await page.screenshot({ animations: "disabled" }));
   await page.close();
 }
 
@@ -74,11 +88,7 @@ function host({ html, task, locale }) {
 async function theCard(locale, ending) {
   const { contents: [card] } = await ask("resources/read", { uri: "ui://scenext/job.html" });
   const page = await browser.newPage({ viewport: { width: 820, height: 800 } });
-  await page.goto("about:blank");
-  await page.setContent(`<!doctype html><style>
-    body { margin: 0; padding: 12px; width: max-content; display: flex; gap: 12px; align-items: start }
-    iframe { width: 380px; border: 1px solid #d1d9e0; border-radius: 10px }
-  </style>`);
+  await page.goto(`http://127.0.0.1:${server.address().port}/`);
   await page.exposeFunction("call", (params) => ask("tools/call", params));
   for (const [task, state] of Object.entries(STATES)) {
     await page.evaluate(host, { html: card.text, task, locale });
@@ -86,8 +96,7 @@ async function theCard(locale, ending) {
     await frame.waitForSelector(`#job[data-state=${state}]`);
     await loaded(frame);
   }
-  await page.waitForTimeout(500); // until each frame has its last height
-  save(`card${ending}.png`, await page.locator("body").screenshot());
+  save(`card${ending}.png`, await page.locator("body").screenshot({ animations: "disabled" }));
   await page.close();
 }
 
@@ -96,3 +105,4 @@ for (const [language, locale, ending] of [["en", "en", ""], ["zh", "zh-CN", ".zh
   await theCard(locale, ending);
 }
 await browser.close();
+server.close();
