@@ -13,6 +13,8 @@ from scenext_service.tools.failure_texts import TEXTS
 from tests.support import pages
 from tests.support.names import TOOLS
 
+from .clients import documented
+from .clients.processes import Ended
 from .clients.run import PAGE, TRANSLATION, Outcome, chinese, clients, judge, put, table
 
 ROWS = pages.tables(PAGE.read_text(encoding="utf-8"))[0].rows
@@ -45,6 +47,36 @@ def test_every_package_is_pinned() -> None:
     """Ours: a table of versions is worth something if those are what ran."""
     packages = [package for client in clients() for package in (*client.pip, *client.npm)]
     assert [package for package in packages if not re.fullmatch(r".+(==|@)\d+\.\d+\.\d+", package)] == []
+
+
+def test_each_documented_program_runs_with_the_package_that_it_names() -> None:
+    """Ours: docs/connect.md names the package and the version that is pinned, as far as that is promised."""
+    sections = {client.section: client for client in clients() if client.section}
+    assert {block.headings[-1] for block in documented.blocks()} == set(sections)
+    text = pages.page("docs/connect.md")
+    for section, client in sections.items():
+        package, version = re.split("==|@(?=\\d)", (client.pip or client.npm)[0])
+        major = re.match(r"0\.\d+|[1-9]\d*", version)
+        assert major
+        words = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+        assert f"`{package}` {major[0]}" in words or f"{package}@{major[0]} " in words, section
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        pytest.param("task_id: sandbox-1795000000001\nThe job has started.\n", True, id="as-it-is"),
+        pytest.param('{"text": "task_id: sandbox-1795000000001\\nThe job has started."}', True, id="in-json"),
+        pytest.param("task_id: sandbox-1795000000001\n", False, id="half"),
+        pytest.param("task_id: \nThe job has started.\n", False, id="no-job"),
+        pytest.param("", False, id="nothing"),
+    ],
+)
+def test_a_program_shows_the_answer_or_does_not(printed: str, shown: bool) -> None:
+    """Ours: every line of it; the job is another one."""
+    answer = "task_id: sandbox-1795000000000\nThe job has started.\n"
+    assert documented.shows(Ended(0, printed, ""), answer) is shown
+    assert not documented.shows(Ended(1, printed, "Traceback (most recent call last):"), answer)
 
 
 def test_the_translation_has_the_same_table() -> None:

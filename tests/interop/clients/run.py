@@ -7,22 +7,20 @@ the same), starts a real gunicorn with the shipped configuration in the sandbox,
 start a video, follow it until it is COMPLETED, and meet a failure: no key. It follows with calls that wait, shows their
 progress where it has a handler for it, and reads what to do next as its model would. Each of its modes does so at
 `/mcp` and at `/mcp/`, with the program in `programs/` that a newcomer to that client would write. Prints the table, and
-writes it into `docs/works-with.md` and its translation; ends with status 1 where any client failed.
+writes it into `docs/works-with.md` and its translation. The programs of `docs/connect.md` run beside them, in the same
+environments (`documented.py`). Ends with status 1 where anything failed.
 
 Needs Node 22 or newer and npm, which the `interop` extra of setup.cfg brings.
 """
 
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +30,9 @@ from scenext_service.tools.failure_texts import TEXTS
 from tests.support.names import TOOLS
 from tests.support.pages import ROOT
 from tests.support.server import running
+
+from . import documented
+from .processes import RUN_TIMEOUT, execute
 
 HERE = Path(__file__).parent
 PAGE, TRANSLATION = ROOT / "docs" / "works-with.md", ROOT / "docs" / "works-with.zh.md"
@@ -45,7 +46,6 @@ INSTALL_TIMEOUT = 600  # seconds for one environment
 
 # At the same time: they wait for most of the minute that a job of the sandbox takes.
 RUNS = 14
-RUN_TIMEOUT = 150  # seconds for one program
 MOST_CALLS = 4  # to follow a job of the sandbox: two that wait are enough
 
 # What the table says in words; whatever else is in it is in no language.
@@ -62,7 +62,11 @@ CHINESE = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Client:
-    """A client as `clients.json` has it; `modes` maps each argument of its program to a row's first cell."""
+    """A client as `clients.json` has it.
+
+    `modes` maps each argument of its program to a row's first cell. `section` is that of `docs/connect.md` whose blocks
+    run in its environment.
+    """
 
     name: str
     program: str
@@ -70,6 +74,7 @@ class Client:
     modes: Mapping[str, str]
     pip: Sequence[str] = ()
     npm: Sequence[str] = ()
+    section: str | None = None
 
     @property
     def version(self) -> str:
@@ -125,31 +130,14 @@ def _command(command: list[str], directory: Path) -> None:
 def attempt(client: Client, mode: str, url: str) -> Outcome:
     """Run a client's program once, and judge what it reports."""
     value = KEY if client.header == "X-API-Key" else f"Bearer {KEY}"
-    with (
-        tempfile.TemporaryDirectory() as home,
-        subprocess.Popen(
-            [*_program(client), url, client.header, value, mode],
-            cwd=client.environment,
-            env={"PATH": os.environ["PATH"], "HOME": home, "LANG": "C.UTF-8"},  # no proxies, no settings of the user's
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            start_new_session=True,
-        ) as process,
-    ):
-        try:
-            output, errors = process.communicate(timeout=RUN_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            return Outcome("", f"not finished after {RUN_TIMEOUT} seconds")
-        finally:
-            # It leads a process group of its own, and may have left some of it behind.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+    try:
+        status, output, errors = execute([*_program(client), url, client.header, value, mode], client.environment)
+    except subprocess.TimeoutExpired:
+        return Outcome("", f"not finished after {RUN_TIMEOUT} seconds")
     try:
         report = json.loads(output.splitlines()[-1])
     except (IndexError, ValueError):
-        return Outcome("", f"no report, exit status {process.returncode}: {output[-1000:]}{errors[-2000:]}")
+        return Outcome("", f"no report, exit status {status}: {output[-1000:]}{errors[-2000:]}")
     return Outcome(str(report.get("revision")), judge(report), bool(report.get("progress")))
 
 
@@ -215,8 +203,10 @@ def main() -> None:
     rows = [(client, mode) for client in everyone for mode in client.modes]
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server, ThreadPoolExecutor(RUNS) as pool:
         futures = {row: [pool.submit(attempt, *row, server.url + path) for path in PATHS] for row in rows}
+        environments = {client.section: client.environment for client in everyone if client.section}
+        shown = pool.submit(documented.problems, environments, server.url + PATHS[0])
         outcomes = {row: [future.result() for future in started] for row, started in futures.items()}
-        problems = re.findall(r"^.* status=5\d\d .*$", server.output(), re.MULTILINE)
+        problems = shown.result() + re.findall(r"^.* status=5\d\d .*$", server.output(), re.MULTILINE)
     failed = 0
     for (client, mode), found in outcomes.items():
         wrong = [
