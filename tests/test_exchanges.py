@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from .exchanges import FILES, answer, load
-from .exchanges.write import write
+from .exchanges.write import main, write
 
 # Words of 2026-07-28 that a client of an older revision must never meet.
 MODERN_WORDS = ("resultType", "ttlMs", "cacheScope", "io.modelcontextprotocol/")
@@ -52,6 +52,23 @@ def test_a_stale_answer_is_replaced_and_the_difference_shown(client: FlaskClient
     changed = [line for line in write(copy, client).splitlines() if line.startswith(("-", "+"))]
     assert changed[2:] == ['-    "status": 418,', '+    "status": 200,']
     assert copy.read_text(encoding="utf-8") == text
+
+
+def test_a_check_writes_nothing_and_fails_where_an_answer_is_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ours: CONTRIBUTING, "The tests"; once it is written anew, nothing is left to tell."""
+    golden = next(path for path in FILES if path.stem == "legacy-ping")
+    copy = tmp_path / golden.name
+    stale = golden.read_text(encoding="utf-8").replace('"status": 200', '"status": 418')
+    copy.write_text(stale, encoding="utf-8")
+    told = []
+    for arguments, status in ((["--check"], 1), ([], 0), (["--check"], 0)):
+        monkeypatch.setattr("sys.argv", ["write", *arguments])
+        assert main([copy]) == status
+        told.append('+    "status": 200,' in capsys.readouterr().out)
+        assert (copy.read_text(encoding="utf-8") == stale) is (told == [True])
+    assert told == [True, True, False]
 
 
 def test_an_exchange_that_has_no_answer_yet_gets_one(client: FlaskClient, tmp_path: Path) -> None:

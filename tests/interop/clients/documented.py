@@ -65,7 +65,8 @@ def _problems(block: pages.Block, environment: Path, url: str) -> list[str]:
 def said(text: str, url: str, key: str) -> str:
     """Return what the server says for reading to the call that a block makes."""
     (name,) = (tool for tool in ASKED if tool in text)
-    message: Any = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": ASKED[name]}}
+    params = {"name": name, "arguments": ASKED[name]}
+    message: Any = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     result = requests.post(url, json=message, headers={"X-API-Key": key}, timeout=30).json()["result"]
     assert result["isError"] is (key != KEYS["a good key"]), result
     answer: str = result["content"][-1]["text"]
