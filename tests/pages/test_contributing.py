@@ -31,6 +31,60 @@ def test_the_two_commands_are_those_of_the_readme() -> None:
     assert commands == [pages.command("Run"), pages.command("Test")]
 
 
+# How a line of the gate names a program, wherever in it.
+RUN = re.compile(
+    r"python3? (?:-m (?:pytest|tests\.[\w.]+)|\.ci/\w+\.py)(?: -m \w+| -q| \d+)*|pre-commit run|coverage run -m pytest"
+)
+
+
+def programs(gate: str) -> list[str]:
+    """Return the programs that a gate runs, in order, as it writes them, without the folders that it gives them."""
+    return [found for line in gate.splitlines() if not line.lstrip().startswith("#") for found in RUN.findall(line)]
+
+
+GATE = pages.page(".ci/run")
+(STEPS,) = (table for table in pages.tables(TEXT) if table.headings[-1] == "Before a commit")
+
+
+def test_the_page_names_every_program_of_the_gate() -> None:
+    """Ours: and no other, in the order in which they run; who takes it over knows what there is."""
+    assert STEPS.column(0) == programs(GATE)
+    assert len(STEPS.rows) >= 12
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        pytest.param("  .venv/bin/python -m pytest -q", ["python -m pytest -q"], id="suite"),
+        pytest.param('timed "Load" python -m pytest -m load', ["python -m pytest -m load"], id="behind-a-word"),
+        pytest.param('python3 .ci/readme_run.py "$work/run"', ["python3 .ci/readme_run.py"], id="a-folder"),
+        pytest.param("python -m tests.interop.new.run", ["python -m tests.interop.new.run"], id="a-new-one"),
+        pytest.param("  # python -m tests.live.fuzz 120", [], id="a-comment"),
+        pytest.param("python3 -m venv .venv", [], id="no-program"),
+    ],
+)
+def test_a_program_of_the_gate_is_known_by_its_command(line: str, found: list[str]) -> None:
+    """Ours: a rule that finds nothing holds nothing."""
+    assert programs(line) == found
+
+
+def test_the_page_says_what_a_program_installs_as_root() -> None:
+    """Ours: nobody runs one unawares; what it is stands in the program's own folder."""
+    said = dict(zip(STEPS.column(0), STEPS.column(3), strict=True))
+    for program, cell in said.items():
+        module = program.removeprefix("python -m ").split()[0]
+        listed = pages.ROOT.joinpath(*module.split(".")[:-1], "debian.txt")
+        wanted = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
+        assert [name for name in wanted if name not in re.findall(r"[\w.+-]+", cell)] == [], program
+        assert (cell == "–") is not bool(wanted), program
+
+
+def test_the_page_says_how_long_each_takes_and_what_needs_it() -> None:
+    """Ours: in minutes; `.ci/run` measures them."""
+    assert [cell for cell in STEPS.column(4) if not re.fullmatch(r"\d+( for each)?", cell)] == []
+    assert "" not in STEPS.column(1) + STEPS.column(2)
+
+
 @pytest.mark.parametrize(("heading", "number"), [("Add a tool", 4), ("Add a protocol revision", 5)])
 def test_each_takes_a_few_steps(heading: str, number: int) -> None:
     """Ours: more than five are not read."""
