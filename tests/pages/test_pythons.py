@@ -33,6 +33,18 @@ def test_a_readme_says_which_pythons_are_tested(page: str, words: str) -> None:
     assert said == [TESTED]
 
 
+def test_a_package_is_pinned_to_one_version() -> None:
+    """Ours: what the suite runs with is what is installed, and what the hosts of `docs/deploy` run with."""
+    sources = (*SETUP["options.extras_require"].values(), pages.page("tests/interop/hosting/pins.txt"))
+    pins = re.findall(r"^([\w.-]+)==([\w.]+)$", "\n".join([pages.page("requirements.txt"), *sources]), re.MULTILINE)
+    versions: dict[str, set[str]] = {}
+    for name, version in pins:
+        versions.setdefault(name.lower(), set()).add(version)
+    assert len(versions) > 20
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+    assert len(pins) > len(versions)  # some are pinned twice
+
+
 def test_setup_cfg_fmt_keeps_the_classifiers() -> None:
     """Ours: without its options it takes them out."""
     (options,) = re.findall(

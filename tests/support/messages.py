@@ -2,6 +2,7 @@
 
 import base64
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -112,14 +113,20 @@ class Mcp:
         return result
 
 
-def last(steps: Steps[Result]) -> Result:
-    """Take all steps of a call; return what they end in."""
+def taken(steps: Steps[Result], between: Callable[[], None] = lambda: None) -> tuple[list[bytes | None], Result]:
+    """Take all steps of a call; return what they yielded, and what they end in."""
+    yielded: list[bytes | None] = []
     while True:
         try:
-            next(steps)
+            yielded.append(next(steps))
         except StopIteration as stop:
-            result: Result = stop.value
-            return result
+            return yielded, stop.value
+        between()
+
+
+def last(steps: Steps[Result]) -> Result:
+    """Take all steps of a call; return what they end in."""
+    return taken(steps)[1]
 
 
 def serve(*tools: Tool, max_body: int = 10_000) -> Mcp:

@@ -1,7 +1,7 @@
 """`Waits`, over a clock that only moves when a wait sleeps; and over a Scenext that misbehaves in the middle of it."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -12,7 +12,7 @@ from scenext_service.scenext import failures
 from scenext_service.scenext.client import Scenext
 from scenext_service.tools import waiting
 from scenext_service.tools.waiting import Waited, Waits
-from tests.support.messages import KEY
+from tests.support.messages import KEY, taken
 from tests.support.upstream import ANSWERS, JOB, Upstream
 
 RECEIVED = 1000.0  # on the clock of these tests
@@ -56,17 +56,6 @@ class Scene:
     def wait(self, seconds: float, job: dict[str, Any] = RUNNING, token: str | None = "t") -> Steps[Waited]:  # noqa: S107
         call = Call(Caller(received=RECEIVED), self.record, progress_token=token)
         return self.waits.wait(self.question, job, call, RECEIVED + seconds)
-
-
-def taken(steps: Steps[Waited], between: Callable[[], None] = lambda: None) -> tuple[list[bytes | None], Waited]:
-    """Take all steps; return what they yielded, and the end."""
-    yielded: list[bytes | None] = []
-    while True:
-        try:
-            yielded.append(next(steps))
-        except StopIteration as stop:
-            return yielded, stop.value
-        between()
 
 
 def told(yielded: list[bytes | None]) -> list[tuple[float, str]]:
