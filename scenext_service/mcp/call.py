@@ -3,6 +3,7 @@
 Source: MCP 2026-07-28, basic/patterns/progress and basic/patterns/cancellation.
 """
 
+import math
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -34,7 +35,8 @@ class Caller:
     api_key: str | None = field(default=None, repr=False)  # X-API-Key
     accept: str = ""  # Accept
     request_id: str = ""  # the caller's X-Request-ID, or one that was made
-    received: float = 0.0  # time.monotonic() when the body was there
+    received: float = 0.0  # time.monotonic() when the body was there, or this message of it had its turn
+    until: float = math.inf  # time.monotonic() when all of his batch has to be answered
     patience: float = 0.0  # seconds that a call of his may take, as far as the server is concerned
     address: str = ""  # the URL at which he reached the service; told only where something links to it
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import legacy, modern
-from .call import Call, Caller, Record, Steps
+from .call import ONE_BODY, Call, Caller, Record, Steps
 from .eras import Era, check_version_header
 from .jsonrpc import (
     INTERNAL_ERROR,
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 ERAS = (modern, legacy)
 SUPPORTED_VERSIONS = tuple(version for era in ERAS for version in era.VERSIONS)
 
-MAX_BATCH = 20  # messages in one legacy batch; they run one after the other, within one deadline
+MAX_BATCH = 20  # messages in one legacy batch; they run one after the other, and are answered in one body
 
 _TRACEPARENT = re.compile(  # W3C Trace Context: no version ff, nothing more in version 00, no ids of zeros
     r"(?!ff|00.{54})[0-9a-f]{2}(-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(?:-.*)?", re.DOTALL
@@ -80,11 +80,11 @@ class Dispatcher:
             )
         if not 0 < len(values) <= MAX_BATCH:
             raise RpcError(INVALID_REQUEST, f"Invalid Request: a batch has 1 to {MAX_BATCH} messages")
-        impatient = replace(caller, patience=0.0)  # the others wait for each of them
+        impatient = replace(caller, patience=0.0, until=caller.received + ONE_BODY)  # the others wait for each of them
         bodies: list[bytes] = []
         records: tuple[Record, ...] = ()
         for value in values:
-            answer = yield from self._entry(value, impatient)
+            answer = yield from self._entry(value, replace(impatient, received=time.monotonic()))
             bodies += [] if answer.body is None else [answer.body]
             records += answer.records
         return Answer(200, b"[" + b",".join(bodies) + b"]", records) if bodies else Answer(202, None, records)

@@ -1,7 +1,8 @@
-"""What is refused before a message is read: by its path's method, its Origin, its media type, its body's size or end.
+"""What is refused before a message is read: by its path's method, its Origin, its media type, its body's coding, size
+or end.
 
 Source: MCP 2026-07-28, basic/transports/streamable-http "Security & Endpoint" and "Sending Messages"; RFC 9110, section
-15.5; RFC 9112, section 8.
+15.5; RFC 9112, sections 6.1 and 8.
 """
 
 import logging
@@ -13,8 +14,10 @@ from .jsonrpc import INVALID_REQUEST, PARSE_ERROR, RpcError, error
 
 log = logging.getLogger(__name__)
 
-_LATE = (408, "Request Timeout: the body did not come to its end in time")
-_UNREADABLE = (400, "Parse error: the body could not be read to its end", PARSE_ERROR)
+# Whoever sent the body may have meant to start something.
+_NOTHING = "nothing was started or charged"
+_LATE = (408, f"Request Timeout: the body did not come to its end in time; {_NOTHING}")
+_UNREADABLE = (400, f"Parse error: the body could not be read to its end; {_NOTHING}", PARSE_ERROR)
 
 
 class Refused(Exception):
@@ -40,7 +43,11 @@ def check_headers(environ: dict[str, Any], origin_allowed: bool) -> None:
         raise Refused(415, "Unsupported Media Type: send the message with Content-Type: application/json")
     if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
         raise Refused(415, "Unsupported Media Type: send the message without Content-Encoding")
-    chunked = environ.get("HTTP_TRANSFER_ENCODING") and not environ.get("wsgi.input_terminated")
+    coding = environ.get("HTTP_TRANSFER_ENCODING", "")
+    # Servers undo the chunks alone. RFC 9112 has a 501 for another coding; here no bad request is answered with a 5xx.
+    if coding and coding.strip().lower() != "chunked":
+        raise Refused(400, "Bad Request: send the message without a Transfer-Encoding other than chunked")
+    chunked = coding and not environ.get("wsgi.input_terminated")
     if chunked and not environ.get("CONTENT_LENGTH"):  # uWSGI passes no chunked body on unless a proxy joined it
         raise Refused(411, "Length Required: this server hands no chunked body over; send a Content-Length")
 
@@ -74,4 +81,4 @@ def read_body(environ: dict[str, Any], limit: int, request_id: str) -> bytes:
 
 
 def _too_large(limit: int) -> Refused:
-    return Refused(413, f"Content Too Large: the limit is {limit} bytes")
+    return Refused(413, f"Content Too Large: the limit is {limit} bytes; {_NOTHING}; give images as URLs")

@@ -11,7 +11,7 @@ from typing import Any
 import fastjsonschema
 import orjson
 
-from .arguments import explain
+from .arguments import Text, explain, explain_unknown, unknown
 from .call import Call, Steps
 from .jsonrpc import INVALID_PARAMS, RpcError
 from .resources import Resources
@@ -41,6 +41,10 @@ class ToolResult:
 class Tool:
     """A tool. `schema` is published and enforced; `aliases` maps other spellings of arguments to its own.
 
+    `meanings` are those of the values of its enumerations. A tool that costs something says in `unspent` that nothing
+    was spent, which ends each refusal of its arguments; it refuses the unknown ones too. That its schema does not
+    say: hosts drop tools with `additionalProperties`.
+
     A tool that takes long is a generator function: what it yields is said in `call.Steps`.
     """
 
@@ -52,6 +56,8 @@ class Tool:
     output_schema: dict[str, Any] | None = None
     annotations: dict[str, Any] | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
+    meanings: Mapping[Any, Text] = field(default_factory=dict)
+    unspent: Text | None = None
     meta: dict[str, Any] | None = None
 
     def definition(self) -> dict[str, Any]:
@@ -87,7 +93,8 @@ class Registry:
         call.record.tool = tool.name
         arguments = params.get("arguments")
         if arguments is not None and not isinstance(arguments, dict):
-            raise RpcError(INVALID_PARAMS, 'Invalid params: "arguments" must be an object')
+            unspent = "" if tool.unspent is None else f". {tool.unspent[0]}"
+            raise RpcError(INVALID_PARAMS, f'Invalid params: "arguments" must be an object{unspent}')
         try:
             result = tool.call(self._checked(tool, arguments or {}), call)
             if isinstance(result, Generator):
@@ -118,10 +125,12 @@ class Registry:
         given = {key: value for key, value in arguments.items() if value is not None}
         aliased = {tool.aliases[key]: given.pop(key) for key in tool.aliases.keys() & given.keys()}
         named = aliased | given  # the tool's own spelling wins
+        if tool.unspent is not None and (names := unknown(named, tool.schema)):
+            raise _refusal(tool, explain_unknown(tool.name, names, tool.schema))
         try:
             self._validate[tool.name](named)
         except fastjsonschema.JsonSchemaValueException as error:
-            raise ToolError(explain(tool.name, error)) from None
+            raise _refusal(tool, explain(tool.name, error, tool.meanings)) from None
         return named
 
 
@@ -139,6 +148,13 @@ class Server:
     resources: Resources = field(default_factory=Resources)
     extensions: Mapping[str, Any] = field(default_factory=dict)
     icons: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _refusal(tool: Tool, text: Text) -> ToolError:
+    english, chinese = text
+    if tool.unspent is not None:
+        english, chinese = f"{english} {tool.unspent[0]}", f"{chinese}{tool.unspent[1]}"
+    return ToolError(f"{english}\n\n{chinese}")
 
 
 def _text(text: str) -> dict[str, str]:

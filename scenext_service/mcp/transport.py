@@ -167,4 +167,4 @@ def _content(answer: Answer) -> list[tuple[str, str]]:
         headers = []
     else:
         headers = [("Content-Length", "0")]
-    return [*headers, ("Allow", _ALLOW)] if answer.status == 405 else headers
+    return [*headers, ("Allow", _ALLOW)] if answer.status in (204, 405) else headers

@@ -8,12 +8,20 @@ import orjson
 
 PLACEHOLDER = "YOUR_API_KEY"  # the documentation's; it counts as no key
 
+# What else stands where a key belongs: `<key>`, and a variable that a client did not fill in.
+_BRACKETED = re.compile(r"<.*>|\$?\{.*\}", re.DOTALL)
+
 MIN_SECRET = 16  # characters; a shorter key is not a real one, and may occur in a response by chance
 
 
 def is_key(text: str) -> bool:
     """Return whether text can be a single key: visible ASCII, and no comma, with which WSGI joins repeated headers."""
     return text.isascii() and text.isprintable() and not any(char in text for char in " ,")
+
+
+def is_placeholder(text: str) -> bool:
+    """Return whether text only shows where a key belongs."""
+    return text.upper() == PLACEHOLDER or _BRACKETED.fullmatch(text) is not None
 
 
 def redact(key: str, body: bytes) -> bytes:

@@ -89,8 +89,15 @@ class Scenext:
         request = self._request(GET_STATUS, task_id, None, key, headers)
         return self._call(GET_STATUS, request, key, self._deadline(started, timeout), task_id)
 
-    def gen_video(self, job: dict[str, Any], key: str, started: float, headers: Headers = NO_HEADERS) -> dict[str, Any]:
-        """Start a job, which is charged for; return the `data` object, with its `task_id`. Raises any ScenextError."""
+    def gen_video(
+        self, job: dict[str, Any], key: str, started: float, headers: Headers = NO_HEADERS, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Start a job, which is charged for; return the `data` object, with its `task_id`. Raises any ScenextError.
+
+        It is not sent where `timeout` is shorter than the client's own: what is charged has all of its time.
+        """
+        if timeout is not None and timeout < self._timeout:
+            raise failures.NoTimeLeft
         request = self._request(GEN_VIDEO, "", orjson.dumps(job), key, headers)
         data = self._call(GEN_VIDEO, request, key, self._deadline(started))
         if responses.task_id(data) is None:
@@ -156,7 +163,7 @@ class Scenext:
     def _send(self, request: requests.PreparedRequest, deadline: _Deadline) -> requests.Response:
         left = deadline.left()
         if left <= 0:
-            raise failures.NoTimeLeft(f"{deadline.seconds:g}")
+            raise failures.NoTimeLeft
         environment = self._environment
         try:
             return self._adapter.send(request, stream=True, timeout=left, **environment)

@@ -3,9 +3,10 @@
     ScenextError
     ├── NotSent               refused here; nothing left this process
     │   ├── KeyMissing
+    │   ├── KeyPlaceholder
     │   ├── KeyUnusable
     │   ├── InvalidTaskId
-    │   ├── NoTimeLeft        the calls before it in its batch took all of the time
+    │   ├── NoTimeLeft        the calls before it in its batch took the time
     │   └── Busy              every slot is taken
     ├── NeverOpened           there was no connection, so the request is safe to repeat
     │   ├── NameNotResolved
@@ -52,6 +53,10 @@ class KeyMissing(NotSent):
     """The caller brought no key, and may not use the operator's."""
 
 
+class KeyPlaceholder(NotSent):
+    """What the caller brought only shows where a key belongs."""
+
+
 class KeyUnusable(NotSent):
     """What the caller brought cannot be a key."""
 
@@ -61,7 +66,7 @@ class InvalidTaskId(NotSent):
 
 
 class NoTimeLeft(NotSent):
-    """The deadline had passed before anything was sent. `detail` is the time in seconds."""
+    """There was too little time left before anything was sent."""
 
 
 class Busy(NotSent):

@@ -33,7 +33,7 @@ def translate(error: Exception, seconds: float) -> failures.ScenextError:
     """Return the failure that an exception of `BROKEN` stands for, and forget it. `seconds` is the timeout."""
     forget(error)
     if isinstance(error, _TIMED_OUT):
-        return failures.DeadlinePassed(f"{seconds:g}")
+        return failures.DeadlinePassed(f"{seconds:.3g}")
     reason = getattr(error.args[0], "reason", None) if error.args else None
     for kind, failure in _NEVER_OPENED.items():
         if isinstance(reason, kind) or isinstance(error, kind):

@@ -77,7 +77,8 @@ class Worker(AcceptingWorker):
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         answer: Iterable[bytes] = self._application(environ, start_response)
         response = start_response.__self__
-        if not (response.must_close or read_to_its_end(response.req)):
+        coded = environ.get("HTTP_TRANSFER_ENCODING", "chunked").lower() != "chunked"  # who knows where that ends
+        if not response.must_close and (coded or not read_to_its_end(response.req)):
             response.force_close()
         return answer
 

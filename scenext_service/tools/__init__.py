@@ -9,6 +9,7 @@
     job_text             a job's data for people
     next_step            what the model is told to do next
     made_up              what the sandbox's answers say besides
+    output               what output schemas say of Scenext's values
 
 A new tool is a file like `gen_video`, and one line in `tools`. Schemas are plain: hosts refuse or drop tools with
 root-level `anyOf`, `pattern`, `additionalProperties`, `$schema`.

@@ -1,5 +1,6 @@
 """What asks Scenext for a caller: with his key and his trace, the time noted in his record, a failure in words."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +11,9 @@ from ..scenext.sandbox import ADDRESS
 from .credentials import Credentials
 from .failure_texts import advise
 
-# An operation of the client, with all that a caller does not decide: his key, when its time began, headers.
-Operation = Callable[[str, float, dict[str, str]], dict[str, Any]]
+# An operation of the client, with all that a caller does not decide: his key, when its time began, headers, and how
+# many seconds there are; None where that is up to the client.
+Operation = Callable[[str, float, dict[str, str], float | None], dict[str, Any]]
 
 
 class Asking:
@@ -19,6 +21,7 @@ class Asking:
 
     def __init__(self, call: Call, credentials: Credentials) -> None:
         self._record = call.record
+        self._until = call.caller.until
         self._key = credentials.key_for(call.caller.authorization, call.caller.api_key)
         self._headers = {"X-Request-ID": call.caller.request_id}  # by which a call is found in Scenext's logs
         if call.traceparent is not None:
@@ -26,14 +29,15 @@ class Asking:
         if call.caller.address:  # never told outside of the sandbox
             self._headers[ADDRESS] = call.caller.address
 
-    def ask(self, operation: Operation, since: float) -> dict[str, Any]:
-        """Return what an operation says; `since` is the time.monotonic() from which its time counts.
+    def ask(self, operation: Operation, since: float, seconds: float = math.inf) -> dict[str, Any]:
+        """Return what an operation says within so many seconds; `since` is the time.monotonic() from which they count.
 
         Raises any ScenextError.
         """
         started = time.monotonic()
+        left = min(seconds, self._until - since)
         try:
-            return operation(self._key, since, self._headers)
+            return operation(self._key, since, self._headers, None if left == math.inf else left)
         finally:
             took = (time.monotonic() - started) * 1000
             self._record.upstream_ms = round((self._record.upstream_ms or 0.0) + took, 1)

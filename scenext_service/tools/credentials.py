@@ -1,15 +1,15 @@
 """Whose key a call is made with.
 
-In order: the caller's own key from `Authorization: Bearer <key>`, a bare key in `Authorization`, `X-API-Key`; then the
-operator's key. With an access token set, only callers who present it may use that key.
+In order: the caller's own key from `Authorization: Bearer <key>`, a bare key in `Authorization`, `X-API-Key`, also with
+`Bearer` before it; then the operator's key. With an access token set, only callers who present it may use that key.
 """
 
 import hmac
 import re
 from dataclasses import dataclass, field
 
-from ..scenext.auth import PLACEHOLDER, is_key
-from ..scenext.failures import KeyMissing, KeyUnusable
+from ..scenext.auth import PLACEHOLDER, is_key, is_placeholder
+from ..scenext.failures import KeyMissing, KeyPlaceholder, KeyUnusable
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9-]*)[ \t]+(.*)", re.DOTALL)  # RFC 9110, "auth-scheme 1*SP credentials"
 
@@ -24,35 +24,41 @@ class Credentials:
     def key_for(self, authorization: str | None, api_key: str | None) -> str:
         """Return the key to call Scenext with, from the two headers of a caller.
 
-        Raises KeyMissing or KeyUnusable; neither holds what the caller sent.
+        Raises KeyMissing, KeyPlaceholder or KeyUnusable; none of them holds what the caller sent.
         """
-        presented = _bearer(authorization) or _present_or_none(api_key)
+        brought = [value for value in (_from_authorization(authorization), _from_api_key(api_key)) if value]
+        presented = next((value for value in brought if not is_placeholder(value)), None)
         if presented is not None and not is_key(presented):
             raise KeyUnusable
-        shared = _present_or_none(self.shared_key)
+        shared = (self.shared_key or "").strip()
+        shared = "" if shared == PLACEHOLDER else shared
         if self.access_token is None:
             key = presented or shared
         elif presented is not None and hmac.compare_digest(presented.encode(), self.access_token.encode()):
             key = shared
         else:
             key = presented
-        if key is None:
-            raise KeyMissing
+        if not key:
+            raise KeyPlaceholder if brought and presented is None else KeyMissing
         return key
 
 
-def _bearer(header: str | None) -> str | None:
-    """Return the key in an Authorization header; None where the header is another scheme's."""
+def _from_authorization(header: str | None) -> str:
+    """Return the key in an Authorization header; empty where there is none, or the header is another scheme's."""
+    scheme, key = _parts(header)
+    return key if scheme in ("", "bearer") else ""
+
+
+def _from_api_key(header: str | None) -> str:
+    """Return the key in X-API-Key, which has no scheme: with one, its value is returned as it came."""
+    scheme, key = _parts(header)
+    return key if scheme in ("", "bearer") else (header or "").strip()
+
+
+def _parts(header: str | None) -> tuple[str, str]:
+    """Return the scheme of a header's value in lower case, empty where there is none, and what follows it."""
     value = (header or "").strip()
     if value.lower() == "bearer":
-        return None
+        return "bearer", ""
     match = _SCHEME.fullmatch(value)
-    if match is None:
-        return _present_or_none(value)
-    return _present_or_none(match[2]) if match[1].lower() == "bearer" else None
-
-
-def _present_or_none(value: str | None) -> str | None:
-    """Return a value without surrounding blanks; None where it is blank or the documentation's placeholder."""
-    value = (value or "").strip()
-    return None if value in ("", PLACEHOLDER) else value
+    return ("", value) if match is None else (match[1].lower(), match[2].strip())

@@ -16,14 +16,26 @@ class Advice(NamedTuple):
     english: str
     chinese: str
 
+    def then(self, more: "Advice") -> "Advice":
+        """Return this text with another one behind it."""
+        return Advice(f"{self.english} {more.english}", f"{self.chinese}{more.chinese}")
+
 
 TEXTS: Mapping[type[failures.ScenextError], Advice] = {
     failures.KeyMissing: Advice(
-        "No Scenext API key came with the request. Ask the user to put one into the HTTP headers of this MCP server in"
-        f" their client, as `Authorization: Bearer <key>` or `X-API-Key: <key>`; {PLACEHOLDER} is a placeholder, not a"
-        " key. A key is no argument of a tool: do not ask for it in the conversation.",
+        "No Scenext API key came with the request. Ask the user to put one, which they get at https://scenext.cn, into"
+        " the HTTP headers of this MCP server in their client, as `Authorization: Bearer <key>` or `X-API-Key: <key>`."
+        " A key is no argument of a tool: do not ask for it in the conversation.",
         "请在请求头中提供有效的 API Key，支持 Authorization: Bearer <key> 或 X-API-Key: <key>。"
-        f"请让用户在 MCP 客户端的请求头设置中填写（{PLACEHOLDER} 只是占位符），不要在对话中索取密钥。",
+        "请让用户在 https://scenext.cn 获取密钥，并在 MCP 客户端的请求头设置中填写，不要在对话中索取密钥。",
+    ),
+    failures.KeyPlaceholder: Advice(
+        "What came as the Scenext API key is a placeholder, not a key: the documentation's"
+        f" {PLACEHOLDER}, or a variable that the client did not fill in. Ask the user to put their own key, which they"
+        " get at https://scenext.cn, in its place in the HTTP headers of this MCP server in their client; do not ask"
+        " for it in the conversation.",
+        f"请求头中的 API Key 只是占位符：文档中的 {PLACEHOLDER}，或客户端没有替换的变量。"
+        "请让用户在 https://scenext.cn 获取密钥，并在 MCP 客户端的请求头设置中替换它，不要在对话中索取密钥。",
     ),
     failures.KeyUnusable: Advice(
         "What came as the Scenext API key cannot be one: it has a space, a comma, a control character or a character"
@@ -34,14 +46,14 @@ TEXTS: Mapping[type[failures.ScenextError], Advice] = {
     ),
     failures.InvalidTaskId: Advice(
         "This is not a task_id{detail}. A task_id has 1 to 128 letters, digits and - _ . ~ and comes from the result of"
-        " gen_video. Call query_video_status again with exactly that value.",
+        " gen_video. Call query_video_status again with the value that gen_video returned.",
         "任务 ID 无效{detail}。任务 ID 由 1 到 128 个字母、数字或 - _ . ~ 组成，来自 gen_video 的返回结果。"
-        "请用该值原样重新调用 query_video_status。",
+        "请用 gen_video 返回的值重新调用 query_video_status。",
     ),
     failures.NoTimeLeft: Advice(
-        "The {detail} seconds for this request were over before this call could be sent; nothing was sent or charged."
-        " Call again, by itself rather than in a batch.",
-        "本次请求的 {detail} 秒时限在发送之前已用完，请求未发送，也未扣费。请单独重试，不要放在批量请求中。",
+        "The calls before this one in its batch left it too little time, so it was not sent. Call again, by itself"
+        " rather than in a batch.",
+        "同一批量请求中前面的调用用去了时间，本次请求未发送。请单独重试，不要放在批量请求中。",
     ),
     failures.Busy: Advice(
         "This server already waits for Scenext on as many calls as it may; this one was not sent. Call again in 5"
@@ -131,13 +143,17 @@ _MAYBE_CHARGED = Advice(
 )
 _UNCERTAIN = (failures.Incomplete, failures.ServerFault, failures.BadResponse)
 
+NOTHING_CHARGED = Advice("Nothing was started or charged.", "任务未创建，也未扣费。")
+_UNSENT = (failures.NotSent, failures.NeverOpened)
+
 
 def advise(failure: failures.ScenextError, *, charged: bool) -> str:
     """Return the text for a failure. `charged` tells that the operation costs money once it has arrived."""
     advice = TEXTS[type(failure)]
     if isinstance(failure, _UNCERTAIN):
-        then = _MAYBE_CHARGED if charged else _REPEAT
-        advice = Advice(f"{advice.english} {then.english}", f"{advice.chinese}{then.chinese}")
+        advice = advice.then(_MAYBE_CHARGED if charged else _REPEAT)
+    elif charged and isinstance(failure, _UNSENT):
+        advice = advice.then(NOTHING_CHARGED)
     known = {"status": failure.status, "seconds": 30 if failure.retry_after is None else failure.retry_after}
     return "\n\n".join(
         (
@@ -148,6 +164,6 @@ def advise(failure: failures.ScenextError, *, charged: bool) -> str:
 
 
 def _detail(failure: failures.ScenextError, colon: str) -> str:
-    if isinstance(failure, (failures.DeadlinePassed, failures.NoTimeLeft)) or not failure.detail:
+    if isinstance(failure, failures.DeadlinePassed) or not failure.detail:
         return failure.detail
     return f"{colon}“{failure.detail}”"

@@ -11,23 +11,24 @@ from ..scenext.text import one_line
 from . import next_step
 from .asking import Asking, explained
 from .credentials import Credentials
+from .failure_texts import NOTHING_CHARGED
+from .output import loose
 
 DESCRIPTION = (
     "Start one Scenext job that makes a teaching video explaining a question; returns its task_id at once, not the"
     " video. 创建一个讲解题目的教学视频任务，立即返回 task_id。\n"
-    "Use it when the user wants a new video, not for how a video stands: that is query_video_status.\n"
+    "Use it for a new video; query_video_status tells how one stands.\n"
     "EVERY CALL STARTS AND CHARGES A NEW JOB (the user's points), also when repeated. A video takes 10 to 20"
     " minutes; follow it with query_video_status, {how}.\n"
-    "Needs the user's Scenext API key in the HTTP headers (Authorization: Bearer or X-API-Key); never ask for it in the"
-    " conversation."
+    "Needs the user's Scenext API key in the HTTP headers; never ask for it in the conversation."
 )
 
 OUTPUT_SCHEMA = {
     "type": "object",
     "properties": {
-        "task_id": {"type": "string", "description": "For query_video_status."},
-        "status": {},
-        "message": {},
+        "task_id": {"type": "string"},
+        "status": loose("string"),
+        "message": loose("string"),
     },
     "required": ["task_id"],
 }
@@ -88,6 +89,8 @@ def tool(
         output_schema=OUTPUT_SCHEMA,
         annotations={"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": True},
         aliases={"questionImages": "question_images", "answerImages": "answer_images", "notifyUrl": "notify_url"},
+        meanings={"h": ("high", "高"), "m": ("medium", "中"), "l": ("low", "低")},
+        unspent=NOTHING_CHARGED,
         meta=None if view is None else apps.shown_by(view),
     )
 
@@ -103,23 +106,22 @@ def schema(default_quality: str) -> dict[str, Any]:
         "properties": {
             "question": {
                 "type": "string",
-                "description": "The question to explain, as text. Needed unless question_images is given. 题目文字。",
+                "description": "The question; needed unless question_images is given. 题目文字。",
             },
             "answer": {
                 "type": "string",
-                "description": "A reference answer, as text; keeps the explanation accurate. 参考答案。",
+                "description": "A reference answer; keeps the explanation accurate. 参考答案。",
             },
-            "question_images": images("The question as images: URLs or Base64. 题目图片。"),
-            "answer_images": images("The reference answer as images: URLs or Base64. 参考答案图片。"),
+            "question_images": images("The question as URLs or Base64. 题目图片。"),
+            "answer_images": images("The answer as URLs or Base64. 参考答案图片。"),
             "quality": {
                 "type": "string",
                 "enum": list(QUALITIES),
-                "description": f"Video quality: h high, m medium, l low; if left out, {default_quality}. 视频质量。",
+                "description": f"h high, m medium, l low; if left out, {default_quality}. 视频质量。",
             },
             "notify_url": {
                 "type": "string",
-                "description": "A complete http(s) URL that Scenext calls when the job ends. Leave it out unless the"
-                " user gave one. 回调地址。",
+                "description": "An http(s) URL that Scenext calls at the end; only if the user gave one. 回调地址。",
             },
         },
     }

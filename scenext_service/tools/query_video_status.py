@@ -1,40 +1,47 @@
 """The tool `query_video_status`: the state of a job, its frames, and the finished video; at once, or when it ends."""
 
+import math
 from functools import partial
 from typing import Any
 
-from ..mcp import Call, Steps, Tool, ToolResult
+from ..mcp import Call, Steps, Tool, ToolError, ToolResult
 from ..scenext.client import Scenext
 from ..scenext.failures import ScenextError
 from . import job_text, next_step
 from .asking import Asking, explained
 from .credentials import Credentials
+from .output import loose
 from .waiting import Waited, Waits
 
 DESCRIPTION = (
-    "Tell how a Scenext teaching-video job stands: IN_PROGRESS, COMPLETED or FAILED, its frames, the finished video."
+    "Tell how a Scenext teaching-video job stands: status, frames, the finished video."
     " 查询教学视频任务的状态、画面和成片链接。\n"
-    "Use it after gen_video, or when the user asks about a task_id; gen_video starts a video.\n"
+    "Use it after gen_video, which starts a video, or when the user asks about a task_id.\n"
     "A video takes 10 to 20 minutes: follow it with {how}, and do what each result says, until COMPLETED or"
     " FAILED. Asking is free. Show the video as [text](url), frames as ![text](url); links expire.\n"
-    "Needs the user's Scenext API key in the HTTP headers (Authorization: Bearer or X-API-Key); never ask for it in the"
-    " conversation."
+    "Needs the user's Scenext API key in the HTTP headers; never ask for it in the conversation."
 )
 
 ALL, NEWEST, NONE = FRAMES = ("all", "newest", "none")
 
-# Loose on purpose: Scenext's object is passed on unchanged, and clients refuse a result that breaks its schema.
 OUTPUT_SCHEMA = {
     "type": "object",
     "properties": {
-        "task_id": {"description": "The job's id."},
-        "status": {"description": "IN_PROGRESS, COMPLETED or FAILED."},
-        "progress": {"description": "Frames, {id, image}; images are signed links that expire."},
-        "result": {"description": "At the end: video_url or error, as an object or a list."},
+        "task_id": loose("string"),
+        "status": loose("string"),
+        "progress": loose("array", "{id, image}"),
+        "result": loose("object", "video_url or error."),
+        "points": loose("integer"),
         "frames_total": {"type": "integer"},
         "next": {"type": "string"},
     },
 }
+
+
+NO_TASK_ID = (
+    "The task_id is empty. Call query_video_status again with the value that gen_video returned.\n\n"
+    "任务 ID 为空。请用 gen_video 返回的值重新调用 query_video_status。"
+)
 
 
 def tool(scenext: Scenext, credentials: Credentials, waits: Waits) -> Tool:
@@ -43,10 +50,12 @@ def tool(scenext: Scenext, credentials: Credentials, waits: Waits) -> Tool:
 
     def query_video_status(arguments: dict[str, Any], call: Call) -> Steps[ToolResult]:
         task_id = arguments["task_id"].strip()
+        if not task_id:
+            raise ToolError(NO_TASK_ID)
         wanted = max(arguments.get("wait_seconds", 0), 0)
 
-        def question(since: float, seconds: float | None = None) -> dict[str, Any]:
-            return asking.ask(partial(scenext.get_status, task_id, timeout=seconds), since)
+        def question(since: float, seconds: float = math.inf) -> dict[str, Any]:
+            return asking.ask(partial(scenext.get_status, task_id), since, seconds)
 
         try:
             asking = Asking(call, credentials)
@@ -82,13 +91,12 @@ def schema(longest: int) -> dict[str, Any]:
         "properties": {
             "task_id": {
                 "type": "string",
-                "description": "The job's id, exactly as gen_video returned it. 任务 ID。",
+                "description": "The value that gen_video returned. 任务 ID。",
             },
             "wait_seconds": {
                 "type": "integer",
-                "description": "Answer when the job has ended, or after this many seconds; default 0, more than"
-                f" {longest} is {longest}. You cannot wait yourself. If a call with it times out, leave it out."
-                " 等待秒数。",
+                "description": "Answer when the job has ended, or after this many seconds; default 0, at most"
+                f" {longest}. You cannot wait yourself. If a call with it times out, leave it out. 等待秒数。",
             },
             "frames": {
                 "type": "string",

@@ -50,7 +50,16 @@ SILENT = Tool(
     output_schema={"type": "object"},
     annotations={"readOnlyHint": True},
 )
-REGISTRY = Registry([ECHO, REFUSE, BREAK, SILENT])
+DEAR = Tool(
+    "dear",
+    "Dear",
+    "Costs something.",
+    SCHEMA,
+    echo,
+    meanings={"s": ("small", "小"), "l": ("large", "大")},
+    unspent=("Nothing spent.", "未花费。"),
+)
+REGISTRY = Registry([ECHO, REFUSE, BREAK, SILENT, DEAR])
 
 
 def call(arguments: Any, name: Any = "echo", record: Record | None = None) -> dict[str, Any]:
@@ -63,7 +72,7 @@ def told(text: str) -> dict[str, Any]:
 
 
 def test_a_definition_has_what_the_tool_gives_and_nothing_empty() -> None:
-    """Spec: 2026-07-28, server/tools "Tool". Aliases are not published."""
+    """Spec: 2026-07-28, server/tools "Tool". Aliases, and what is enforced beside the schema, are not published."""
     assert REGISTRY.definitions() == [
         {"name": "echo", "title": "Echo", "description": "Echoes.", "inputSchema": SCHEMA},
         {"name": "refuse", "title": "Refuse", "description": "Refuses.", "inputSchema": {"type": "object"}},
@@ -76,6 +85,7 @@ def test_a_definition_has_what_the_tool_gives_and_nothing_empty() -> None:
             "outputSchema": {"type": "object"},
             "annotations": {"readOnlyHint": True},
         },
+        {"name": "dear", "title": "Dear", "description": "Costs something.", "inputSchema": SCHEMA},
     ]
 
 
@@ -116,9 +126,16 @@ MISSING = (
     "工具 echo 缺少参数 {0}。请补上 {0} 后重新调用。"
 )
 TYPE = (
-    'The argument "{0}" of the tool echo must be of type {1}; got {2}. Call it again with a {1}.\n\n'
+    'The argument "{0}" of the tool echo must be of type {1}; got {2}. Call it again with {4} {1}.\n\n'
     "工具 echo 的参数 {0} 必须是{3}，收到的是 {2}。请改正后重新调用。"
 )
+ARTICLES = {"string": "a", "integer": "an", "boolean": "a", "number": "a", "array": "an", "object": "an"}
+
+
+def wrong_type(where: str, kind: str, came: str, chinese: str) -> str:
+    return TYPE.format(where, kind, came, chinese, ARTICLES.get(kind, "a"))
+
+
 ENUM = (
     'The argument "{0}" of the tool echo must be one of: s, l; got {1}. Call it again with one of these.\n\n'
     "工具 echo 的参数 {0} 只能是 s, l 之一，收到的是 {1}。请改正后重新调用。"
@@ -138,37 +155,37 @@ LONG = "x" * 500
         pytest.param({"word": None}, MISSING.format("word"), id="required and null"),
         pytest.param({"Word": "a"}, MISSING.format("word"), id="another case"),
         pytest.param({"word": "a", "box": {}}, MISSING.format("box.width"), id="missing inside an object"),
-        pytest.param({"word": 5}, TYPE.format("word", "string", "5", "字符串"), id="integer for string"),
-        pytest.param({"theWord": 5}, TYPE.format("word", "string", "5", "字符串"), id="alias of the wrong type"),
-        pytest.param({"word": True}, TYPE.format("word", "string", "true", "字符串"), id="boolean for string"),
-        pytest.param({"word": ["a"]}, TYPE.format("word", "string", "an array", "字符串"), id="array for string"),
-        pytest.param({"word": {"a": 1}}, TYPE.format("word", "string", "an object", "字符串"), id="object for string"),
-        pytest.param({"word": "a", "count": "1"}, TYPE.format("count", "integer", "'1'", "整数"), id="string"),
-        pytest.param({"word": "a", "count": 1.5}, TYPE.format("count", "integer", "1.5", "整数"), id="fraction"),
-        pytest.param({"word": "a", "count": True}, TYPE.format("count", "integer", "true", "整数"), id="boolean"),
-        pytest.param({"word": "a", "flag": 0}, TYPE.format("flag", "boolean", "0", "布尔值"), id="zero for boolean"),
+        pytest.param({"word": 5}, wrong_type("word", "string", "5", "字符串"), id="integer for string"),
+        pytest.param({"theWord": 5}, wrong_type("word", "string", "5", "字符串"), id="alias of the wrong type"),
+        pytest.param({"word": True}, wrong_type("word", "string", "true", "字符串"), id="boolean for string"),
+        pytest.param({"word": ["a"]}, wrong_type("word", "string", "an array", "字符串"), id="array for string"),
+        pytest.param({"word": {"a": 1}}, wrong_type("word", "string", "an object", "字符串"), id="object for string"),
+        pytest.param({"word": "a", "count": "1"}, wrong_type("count", "integer", "'1'", "整数"), id="string"),
+        pytest.param({"word": "a", "count": 1.5}, wrong_type("count", "integer", "1.5", "整数"), id="fraction"),
+        pytest.param({"word": "a", "count": True}, wrong_type("count", "integer", "true", "整数"), id="boolean"),
+        pytest.param({"word": "a", "flag": 0}, wrong_type("flag", "boolean", "0", "布尔值"), id="zero for boolean"),
         pytest.param(
-            {"word": "a", "ratio": "x"}, TYPE.format("ratio", "number", "'x'", "数字"), id="string for number"
+            {"word": "a", "ratio": "x"}, wrong_type("ratio", "number", "'x'", "数字"), id="string for number"
         ),
         pytest.param(
-            {"word": "a", "images": "b"}, TYPE.format("images", "array", "'b'", "数组"), id="string for array"
+            {"word": "a", "images": "b"}, wrong_type("images", "array", "'b'", "数组"), id="string for array"
         ),
-        pytest.param({"word": "a", "box": 1}, TYPE.format("box", "object", "1", "object"), id="integer for object"),
-        pytest.param({"word": "a", "images": ["b", 2]}, TYPE.format("images[1]", "string", "2", "字符串"), id="item"),
+        pytest.param({"word": "a", "box": 1}, wrong_type("box", "object", "1", "object"), id="integer for object"),
+        pytest.param({"word": "a", "images": ["b", 2]}, wrong_type("images[1]", "string", "2", "字符串"), id="item"),
         pytest.param(
-            {"word": "a", "images": [None]}, TYPE.format("images[0]", "string", "null", "字符串"), id="null item"
+            {"word": "a", "images": [None]}, wrong_type("images[0]", "string", "null", "字符串"), id="null item"
         ),
         pytest.param(
-            {"word": "a", "box": {"width": "b"}}, TYPE.format("box.width", "integer", "'b'", "整数"), id="in an object"
+            {"word": "a", "box": {"width": "b"}}, wrong_type("box.width", "integer", "'b'", "整数"), id="in an object"
         ),
         pytest.param(
             {"word": "a", "count": LONG},
-            TYPE.format("count", "integer", "'" + "x" * 76 + "…", "整数"),
+            wrong_type("count", "integer", "'" + "x" * 76 + "…", "整数"),
             id="a long value is cut",
         ),
         pytest.param(
             {"word": "a", "either": []},
-            TYPE.format("either", "['string', 'integer']", "an array", "['string', 'integer']"),
+            wrong_type("either", "['string', 'integer']", "an array", "['string', 'integer']"),
             id="neither of two types",
         ),
         pytest.param({"word": "a", "size": "m"}, ENUM.format("size", "'m'"), id="not one of the values"),
@@ -183,6 +200,61 @@ def test_wrong_arguments_are_a_result_that_tells_the_model_what_to_mend(argument
     record = Record()
     assert call(arguments, record=record) == told(text)
     assert record.fields() == {"tool": "echo", "outcome": "tool_error"}
+
+
+KNOWN_ARGUMENTS = "word, count, size, images, flag, ratio, box, either"
+UNKNOWN = (
+    "The tool dear does not know the argument {0}; it knows: " + KNOWN_ARGUMENTS + ". Call it again with these only."
+    " Nothing spent.\n\n工具 dear 没有参数 {0}；可用的参数：" + KNOWN_ARGUMENTS + "。请只用这些参数重新调用。未花费。"
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        pytest.param({"word": "a", "Size": "s"}, UNKNOWN.format("'Size'"), id="another case"),
+        pytest.param({"Word": "a"}, UNKNOWN.format("'Word'"), id="before what is missing"),
+        pytest.param({"word": "a", "x": 1, "y": 2}, UNKNOWN.format("'x', 'y'"), id="two"),
+        pytest.param({"word": "a", LONG: 1}, UNKNOWN.format("'" + "x" * 76 + "…"), id="a long name is cut"),
+        pytest.param({"word": "a", "a\nb": 1}, UNKNOWN.format(r"'a\nb'"), id="a name of two lines"),
+        pytest.param(
+            {"word": "a", **{f"x{n}": n for n in range(9)}},
+            UNKNOWN.format("'x0', 'x1', 'x2', 'x3', 'x4', …"),
+            id="many",
+        ),
+        pytest.param(
+            {"word": "a", "size": "m"},
+            'The argument "size" of the tool dear must be one of: s (small), l (large); got \'m\'. Call it again with one'
+            " of these. Nothing spent.\n\n工具 dear 的参数 size 只能是 s (小), l (大) 之一，收到的是 'm'。请改正后重新调用。"
+            "未花费。",
+            id="wrong, with meanings",
+        ),
+    ],
+)
+def test_a_tool_that_costs_something_refuses_what_it_does_not_know(arguments: Any, text: str) -> None:
+    """Ours: a wish that is ignored would be paid for all the same."""
+    assert call(arguments, "dear") == told(text)
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        pytest.param({"x": None}, id="null is absent"),
+        pytest.param({"_meta": {"progressToken": 1}}, id="_meta"),
+        pytest.param({"_auth_auth_type": "admin"}, id="a proxy's"),
+        pytest.param({"toolCallId": "1", "sessionId": "2", "chatInput": "3", "action": "sendMessage"}, id="n8n"),
+    ],
+)
+def test_what_clients_add_of_their_own_is_no_unknown_argument(added: Any) -> None:
+    """Ours: n8n, and proxies, add arguments that the model did not write and cannot take away."""
+    assert call({"word": "a", **added}, "dear")["isError"] is False
+
+
+def test_arguments_that_are_no_object_spend_nothing_either() -> None:
+    """Spec: 2026-07-28, server/tools "Error Handling": a protocol error. Ours: it says so too."""
+    with pytest.raises(RpcError) as caught:
+        call(["a"], "dear")
+    assert str(caught.value) == 'Invalid params: "arguments" must be an object. Nothing spent.'
 
 
 def test_the_failure_of_a_tool_is_told_in_its_own_words() -> None:
@@ -204,7 +276,7 @@ def test_a_bug_in_a_tool_is_told_without_internals_and_logged_with_trace(lines: 
     assert line.endswith('ZeroDivisionError: internals-of-ours"')
 
 
-KNOWN = "Known tools: echo, refuse, break, silent"
+KNOWN = "Known tools: echo, refuse, break, silent, dear"
 
 
 @pytest.mark.parametrize(

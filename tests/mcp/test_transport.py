@@ -199,7 +199,7 @@ def test_every_accept_header_is_answered_in_json(mcp: Mcp, accept: str | None) -
     assert mcp.modern("server/discover", {}, headers).content_type == "application/json"
 
 
-TOO_LARGE = "Content Too Large: the limit is 1000 bytes"
+TOO_LARGE = "Content Too Large: the limit is 1000 bytes; nothing was started or charged; give images as URLs"
 LENGTH_REQUIRED = "Length Required: this server hands no chunked body over; send a Content-Length"
 
 
@@ -259,15 +259,31 @@ def test_a_chunked_body_on_a_host_without_them_is_read_by_its_length(
     assert outcome(client.post("/mcp", headers=headers, environ_overrides=overrides)) == answer
 
 
+@pytest.mark.parametrize("coding", ["gzip, chunked", "identity, chunked", "gzip,chunked", "zork", "chunked, chunked"])
+def test_a_body_with_another_transfer_coding_is_refused_unread(client: FlaskClient, coding: str) -> None:
+    """Spec: RFC 9112, section 7. Ours: 400; section 6.1 has 501, but no bad request is a failure of ours."""
+    message = "Bad Request: send the message without a Transfer-Encoding other than chunked"
+    overrides = {"wsgi.input": Unread(), "wsgi.input_terminated": True}
+    headers = {**JSON, "Transfer-Encoding": coding}
+    assert outcome(client.post("/mcp", headers=headers, environ_overrides=overrides)) == (400, refusal(message))
+
+
+@pytest.mark.parametrize("coding", ["chunked", "Chunked", " chunked "])
+def test_chunks_are_the_transfer_coding_that_is_read(client: FlaskClient, coding: str) -> None:
+    """Spec: RFC 9112, section 7: names of codings are compared without case."""
+    overrides = {"wsgi.input": io.BytesIO(BODY), "wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": coding}
+    assert outcome(client.post("/mcp", headers=JSON, environ_overrides=overrides)) == (200, PONG)
+
+
 def test_the_limit_holds_8_mib_where_nothing_else_is_said() -> None:
     """Ours: images travel as Base64 inside a message."""
     mcp = Mcp(create_app(Config(sandbox=True)).test_client())
     assert outcome(mcp.post(BODY.ljust(8 * 1024 * 1024))) == (200, PONG)
-    refused = refusal("Content Too Large: the limit is 8388608 bytes")
+    refused = refusal(TOO_LARGE.replace("1000", "8388608"))
     assert outcome(mcp.post(BODY.ljust(8 * 1024 * 1024 + 1))) == (413, refused)
 
 
-UNREADABLE = refusal("Parse error: the body could not be read to its end", -32700)
+UNREADABLE = refusal("Parse error: the body could not be read to its end; nothing was started or charged", -32700)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +305,8 @@ def test_a_body_that_is_late_is_a_timeout(client: FlaskClient, log_lines: list[s
     """Spec: RFC 9110, section 15.5.9. Ours: a server with limits for its clients raises TimeoutError."""
     overrides = {"CONTENT_LENGTH": "40", "wsgi.input": Failing(TimeoutError()), "wsgi.input_terminated": True}
     response = client.post("/mcp", headers=JSON, environ_overrides=overrides)
-    assert outcome(response) == (408, refusal("Request Timeout: the body did not come to its end in time"))
+    late = "Request Timeout: the body did not come to its end in time; nothing was started or charged"
+    assert outcome(response) == (408, refusal(late))
     assert " reason=TimeoutError" in log_lines[0]
 
 
@@ -541,9 +558,10 @@ def test_a_preflight_needs_no_key_and_has_no_body(client: FlaskClient, path: str
 
 
 def test_options_without_an_origin_are_answered_without_cors(client: FlaskClient) -> None:
-    """Ours: no page asks, so nothing is granted."""
+    """Spec: RFC 9110, section 9.3.7: with Allow. Ours: no page asks, so nothing is granted."""
     response = client.options("/mcp")
     assert (response.status_code, response.data, cors(response)) == (204, b"", {})
+    assert response.headers["Allow"] == "POST, OPTIONS"
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ HEAD = f"POST /mcp HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nContent-Ty
 SOUND = HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(PING), PING)
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 PONG = (200, {"jsonrpc": "2.0", "id": "p", "result": {}})
-LATE = "Request Timeout: the body did not come to its end in time"
+LATE = "Request Timeout: the body did not come to its end in time; nothing was started or charged"
 NO_HEADERS = (408, {"error": "request_timeout"})
 NO_BODY = (408, {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": LATE}})
 

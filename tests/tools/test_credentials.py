@@ -2,7 +2,7 @@
 
 import pytest
 
-from scenext_service.scenext.failures import KeyMissing, KeyUnusable, ScenextError
+from scenext_service.scenext.failures import KeyMissing, KeyPlaceholder, KeyUnusable, ScenextError
 from scenext_service.tools.credentials import Credentials
 
 OWN, OTHER = "caller-key-0000000001", "caller-key-0000000002"
@@ -43,9 +43,6 @@ def test_a_key_in_authorization_comes_before_every_other(
         pytest.param(" \t ", id="blank"),
         pytest.param("Bearer", id="Bearer-alone"),
         pytest.param("Bearer   ", id="Bearer-blank"),
-        pytest.param("YOUR_API_KEY", id="placeholder"),
-        pytest.param("Bearer YOUR_API_KEY", id="Bearer-placeholder"),
-        pytest.param("bearer  YOUR_API_KEY ", id="bearer-placeholder-blanks"),
         pytest.param("Basic dXNlcjpwYXNz", id="Basic"),
         pytest.param("basic dXNlcjpwYXNz", id="basic"),
         pytest.param('Digest username="Mufasa", realm="a"', id="Digest"),
@@ -57,6 +54,10 @@ def test_a_key_in_authorization_comes_before_every_other(
     [
         pytest.param(OTHER, ALONE, OTHER, id="X-API-Key"),
         pytest.param(f" {OTHER}\t", ALONE, OTHER, id="X-API-Key-blanks-around"),
+        pytest.param(f"Bearer {OTHER}", ALONE, OTHER, id="X-API-Key-Bearer"),
+        pytest.param(f"bearer  {OTHER} ", GUARDED, OTHER, id="X-API-Key-bearer-blanks"),
+        pytest.param("Bearer", ALONE, KeyMissing, id="X-API-Key-Bearer-alone"),
+        pytest.param(f"Basic {OTHER}", ALONE, KeyUnusable, id="X-API-Key-Basic"),
         pytest.param(OTHER, LENT, OTHER, id="X-API-Key-before-shared"),
         pytest.param(OTHER, GUARDED, OTHER, id="X-API-Key-guarded"),
         pytest.param(None, LENT, SHARED, id="shared"),
@@ -65,7 +66,7 @@ def test_a_key_in_authorization_comes_before_every_other(
         pytest.param(TOKEN, GUARDED, SHARED, id="X-API-Key-token"),
         pytest.param(None, ALONE, KeyMissing, id="nothing"),
         pytest.param("", ALONE, KeyMissing, id="X-API-Key-empty"),
-        pytest.param("YOUR_API_KEY", ALONE, KeyMissing, id="X-API-Key-placeholder"),
+        pytest.param("YOUR_API_KEY", ALONE, KeyPlaceholder, id="X-API-Key-placeholder"),
         pytest.param(None, GUARDED, KeyMissing, id="guarded-nothing"),
         pytest.param(None, Credentials(shared_key=" "), KeyMissing, id="shared-blank"),
         pytest.param(None, Credentials(shared_key="YOUR_API_KEY"), KeyMissing, id="shared-placeholder"),
@@ -76,12 +77,40 @@ def test_a_key_in_authorization_comes_before_every_other(
 def test_without_a_key_in_authorization_the_next_source_decides(
     authorization: str | None, api_key: str | None, config: Credentials, expected: str | type[ScenextError]
 ) -> None:
-    """Ours: the placeholder, blanks and another scheme count as no key."""
+    """Ours: blanks and another scheme count as no key, and so does a placeholder where there is another."""
     if isinstance(expected, str):
         assert config.key_for(authorization, api_key) == expected
     else:
         with pytest.raises(expected):
             config.key_for(authorization, api_key)
+
+
+@pytest.mark.parametrize(
+    "placeholder",
+    [
+        "YOUR_API_KEY",
+        "your_api_key",
+        "<key>",
+        "<your Scenext key>",
+        "${SCENEXT_KEY}",
+        "${input:scenext-key}",
+        "{env:SCENEXT_KEY}",
+        "{{ SCENEXT_KEY }}",
+    ],
+)
+def test_a_placeholder_is_called_one_and_gives_way_to_every_key(placeholder: str) -> None:
+    """Ours: it comes of a client in which nobody put a key, or which did not fill in a variable."""
+    ways = [(f"Bearer {placeholder}", None), (None, placeholder), (f"bearer  {placeholder} ", f"Bearer {placeholder}")]
+    if " " not in placeholder:  # else it would be a scheme and what follows
+        ways.append((placeholder, None))
+    for sent in ways:
+        for config in (ALONE, GUARDED, TOKEN_ONLY, PLACEHOLDER):
+            with pytest.raises(KeyPlaceholder) as caught:
+                config.key_for(*sent)
+            assert (str(caught.value), caught.value.detail, caught.value.__cause__) == ("", "", None)
+        assert LENT.key_for(*sent) == SHARED
+    assert ALONE.key_for(f"Bearer {placeholder}", OTHER) == OTHER
+    assert ALONE.key_for(f"Bearer {OWN}", placeholder) == OWN
 
 
 @pytest.mark.parametrize(

@@ -32,13 +32,13 @@ def make(kind: type[failures.ScenextError], detail: str = "") -> failures.Scenex
     """Make a failure as the client does; one of time always has its seconds."""
     if issubclass(kind, failures.Responded):
         return kind(418, detail)
-    return kind("20" if kind in (failures.DeadlinePassed, failures.NoTimeLeft) and not detail else detail)
+    return kind("20" if kind is failures.DeadlinePassed and not detail else detail)
 
 
 def test_the_table_holds_every_concrete_failure_and_no_other() -> None:
     """Ours: each class of `failures` has one line of advice."""
     assert sorted(TEXTS, key=lambda kind: kind.__name__) == CLASSES
-    assert len(CLASSES) == 19
+    assert len(CLASSES) == 20
 
 
 @every
@@ -67,7 +67,9 @@ def test_the_failures_that_show_nothing_are_those_to_which_nothing_comes() -> No
     silent = {kind for kind, texts in TEXTS.items() if not all("{detail}" in text for text in texts)}
     assert silent == {
         failures.KeyMissing,
+        failures.KeyPlaceholder,
         failures.KeyUnusable,  # it might hold a key
+        failures.NoTimeLeft,
         failures.Busy,
         failures.NameNotResolved,
         failures.ConnectionFailed,
@@ -94,11 +96,21 @@ def test_only_a_job_of_unknown_fate_may_have_been_charged(kind: type[failures.Sc
 
 @every
 def test_where_nothing_was_sent_the_text_of_a_failed_connection_says_so(kind: type[failures.ScenextError]) -> None:
-    """Ours: the branch `NeverOpened` is safe to repeat, and so is what no time was left for."""
-    english, chinese = halves(advise(make(kind), charged=True))
-    unsent = issubclass(kind, failures.NeverOpened) or kind is failures.NoTimeLeft
+    """Ours: the branch `NeverOpened` is safe to repeat."""
+    english, chinese = halves(advise(make(kind), charged=False))
+    unsent = issubclass(kind, failures.NeverOpened)
     assert ("nothing was sent" in english) == unsent
     assert ("请求未发送" in chinese.replace("本次请求未发送", "")) == unsent
+
+
+@every
+@either
+def test_where_a_job_was_not_sent_the_text_ends_in_saying_so(kind: type[failures.ScenextError], charged: bool) -> None:
+    """Ours: whoever pays must not have to guess; what is free has nothing to say of a charge."""
+    english, chinese = halves(advise(make(kind), charged=charged))
+    unsent = issubclass(kind, (failures.NotSent, failures.NeverOpened))
+    assert english.endswith(" Nothing was started or charged.") == (unsent and charged)
+    assert chinese.endswith("。任务未创建，也未扣费。") == (unsent and charged)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +118,12 @@ def test_where_nothing_was_sent_the_text_of_a_failed_connection_says_so(kind: ty
     [
         pytest.param(
             failures.KeyMissing(), False, ["Authorization: Bearer <key>", "X-API-Key"], id="how to send a key"
+        ),
+        pytest.param(
+            failures.KeyMissing(), False, ["get at https://scenext.cn", "在 https://scenext.cn 获取"], id="where it is"
+        ),
+        pytest.param(
+            failures.KeyPlaceholder(), False, ["is a placeholder", "YOUR_API_KEY", "只是占位符"], id="a placeholder"
         ),
         pytest.param(failures.InvalidTaskId("../x"), False, ["“../x”", "query_video_status"], id="the id that came"),
         pytest.param(

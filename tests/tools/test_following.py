@@ -220,7 +220,7 @@ def test_every_text_names_the_longest_wait_of_the_operator(mcp: Mcp, upstream: S
     how = 'wait_seconds=110, frames="none"'
     tools = {tool["name"]: tool for tool in mcp.legacy("tools/list").get_json()["result"]["tools"]}
     assert [how in tools[name]["description"] for name in (QUERY, "gen_video")] == [True, True]
-    assert "more than 110 is 110" in tools[QUERY]["inputSchema"]["properties"]["wait_seconds"]["description"]
+    assert "at most 110." in tools[QUERY]["inputSchema"]["properties"]["wait_seconds"]["description"]
     assert how in mcp.legacy("initialize", {}).get_json()["result"]["instructions"]
     assert how in ask(mcp, {})["content"][1]["text"]
     upstream.succeeds({"task_id": "12345"})

@@ -2,21 +2,25 @@
 
 import json
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import fastjsonschema
 import orjson
 import pytest
+import requests
 from flask import Flask
 
 from scenext_service import create_app
 from scenext_service.config import Config
+from scenext_service.mcp.call import ONE_BODY
 from scenext_service.scenext.sandbox import OUTCOMES
 from scenext_service.scenext.sandbox_jobs import DURATION
 from tests.support.messages import BEARER, KEY, Mcp, halves
 from tests.support.names import TOOLS
-from tests.support.scripted import NOW, ScriptedScenext
+from tests.support.scripted import NOW, Reply, ScriptedScenext
+from tests.support.upstream import closed_port
 
 CJK = re.compile("[\u4e00-\u9fff]")
 PLAIN_KEYWORDS = {"type", "properties", "required", "description", "enum", "items"}
@@ -262,10 +266,16 @@ def test_a_video_is_followed_from_gen_video_to_completed(mcp: Mcp, upstream: Scr
         ),
         pytest.param({"question": "q", "notify_url": " "}, {"question": "q"}, id="notify-url-blank"),
         pytest.param(
-            {"question": "q", "answer": None, "quality": None, "notify_url": None, "answer_images": None, "api_key": 1},
+            {"question": "q", "answer": None, "quality": None, "notify_url": None, "answer_images": None, "x": None},
             {"question": "q"},
-            id="nulls-and-unknown",
+            id="nulls",
         ),
+        pytest.param(
+            {"question": "q", "toolCallId": "call_1", "sessionId": "1", "chatInput": "q", "action": "sendMessage"},
+            {"question": "q"},
+            id="added-by-n8n",
+        ),
+        pytest.param({"question": "q", "_meta": {}}, {"question": "q"}, id="metadata-in-the-wrong-place"),
     ],
 )
 @pytest.mark.parametrize("config", [Config(sandbox=True, default_quality="h")], ids=["default-h"])
@@ -299,6 +309,9 @@ def test_query_asks_for_the_task_id_under_either_name(
 # Failures that send nothing
 
 NOTHING_STARTED = "Nothing was started or charged."
+RETURNED = "with the value that gen_video returned"
+MEANINGS = ("h (high), m (medium), l (low)", "h (高), m (中), l (低)")
+KNOWN = ("it knows: question, answer, question_images, answer_images, quality, notify_url.",)
 
 
 @pytest.mark.parametrize(
@@ -306,8 +319,9 @@ NOTHING_STARTED = "Nothing was started or charged."
     [
         pytest.param(QUERY, {}, ('"task_id"', "Missing"), id="task-id-missing"),
         pytest.param(QUERY, {"task_id": None}, ('"task_id"', "Missing"), id="task-id-null"),
-        pytest.param(QUERY, {"task_id": ""}, ("not a task_id", "gen_video"), id="task-id-empty"),
-        pytest.param(QUERY, {"task_id": " \t\n"}, ("not a task_id", "gen_video"), id="task-id-blank"),
+        pytest.param(QUERY, {"task_id": ""}, ("task_id is empty", RETURNED, "任务 ID 为空"), id="task-id-empty"),
+        pytest.param(QUERY, {"task_id": " \t\n"}, ("task_id is empty", RETURNED), id="task-id-blank"),
+        pytest.param(QUERY, {"task_id": "a b"}, ("not a task_id", RETURNED), id="task-id-two-words"),
         pytest.param(QUERY, {"task_id": 12345}, ('"task_id"', "string", "12345"), id="task-id-integer"),
         pytest.param(QUERY, {"task_id": ["a"]}, ('"task_id"', "string", "an array"), id="task-id-array"),
         pytest.param(QUERY, {"taskId": {}}, ('"task_id"', "string", "an object"), id="alias-object"),
@@ -320,11 +334,14 @@ NOTHING_STARTED = "Nothing was started or charged."
         pytest.param(GEN, {"question": "", "question_images": ["", " "]}, (NOTHING_STARTED,), id="images-blank"),
         pytest.param(GEN, {"answer": "2", "answer_images": ["a"]}, (NOTHING_STARTED,), id="answer-only"),
         pytest.param(GEN, {"question": 5}, ('"question"', "string", "5"), id="question-integer"),
-        pytest.param(GEN, {"question_images": "a"}, ('"question_images"', "array"), id="images-string"),
+        pytest.param(GEN, {"question_images": "a"}, ('"question_images"', "with an array"), id="images-string"),
         pytest.param(GEN, {"question_images": ["a", 1]}, ('"question_images[1]"', "string"), id="image-integer"),
         pytest.param(GEN, {"question": "q", "answer_images": [None]}, ('"answer_images[0]"',), id="image-null"),
-        pytest.param(GEN, {"question": "q", "quality": "4k"}, ('"quality"', "h, m, l", "4k"), id="quality-unknown"),
+        pytest.param(GEN, {"question": "q", "quality": "4k"}, ('"quality"', *MEANINGS, "4k"), id="quality-unknown"),
         pytest.param(GEN, {"question": "q", "quality": True}, ('"quality"', "true"), id="quality-boolean"),
+        pytest.param(GEN, {"question": "q", "Quality": "h"}, ("'Quality'", *KNOWN), id="quality-capital"),
+        pytest.param(GEN, {"question": "q", "images": ["a"]}, ("'images'", *KNOWN), id="images-under-another-name"),
+        pytest.param(GEN, {"api_key": KEY, "question": "q"}, ("'api_key'", *KNOWN), id="a-key-as-an-argument"),
         *[
             pytest.param(
                 GEN,
@@ -348,7 +365,11 @@ def test_wrong_arguments_are_explained_in_two_languages_and_send_nothing(
     mcp: Mcp, upstream: ScriptedScenext, tool: str, arguments: dict[str, Any], words: tuple[str, ...]
 ) -> None:
     """Spec: SEP-1303: a tool error, because the model can mend it. Ours: nothing reaches Scenext."""
-    assert_fails(mcp.call(tool, arguments), *words)
+    text = assert_fails(mcp.call(tool, arguments), *words)
+    english, chinese = halves(text)
+    if tool == GEN:  # said once, whatever was wrong
+        assert (english.count(NOTHING_STARTED), chinese.count("任务未创建，也未扣费。")) == (1, 1)
+    assert KEY not in text
     assert upstream.requests == []
 
 
@@ -359,7 +380,8 @@ def test_wrong_arguments_are_explained_in_two_languages_and_send_nothing(
             {}, ("No Scenext API key", "Authorization: Bearer <key>", "X-API-Key", "请在请求头中提供"), id="none"
         ),
         pytest.param({"Authorization": "Basic dTpw"}, ("No Scenext API key",), id="another-scheme"),
-        pytest.param({"X-API-Key": "YOUR_API_KEY"}, ("No Scenext API key", "placeholder"), id="placeholder"),
+        pytest.param({"X-API-Key": "YOUR_API_KEY"}, ("is a placeholder", "占位符"), id="placeholder"),
+        pytest.param({"Authorization": "Bearer ${KEY}"}, ("is a placeholder",), id="variable-not-filled-in"),
         pytest.param({"X-API-Key": "one,two"}, ("comma", "one header only"), id="joined"),
     ],
 )
@@ -373,8 +395,93 @@ def test_without_a_usable_key_nothing_is_sent(
     words: tuple[str, ...],
 ) -> None:
     """Ours: A missing or refused key is a tool result, never HTTP 401."""
-    assert_fails(mcp.call(tool, arguments, headers), *words)
+    text = assert_fails(mcp.call(tool, arguments, headers), *words)
+    assert text.count(NOTHING_STARTED) == (1 if tool == GEN else 0)
     assert upstream.requests == []
+
+
+def test_a_job_for_which_no_slot_is_free_says_that_nothing_was_charged(upstream: ScriptedScenext) -> None:
+    """Ours: failures.Busy, while another job holds the only slot."""
+    mcp = Mcp(create_app(Config(upstream_slots=1), upstream).test_client())
+    inner: list[dict[str, Any]] = []
+
+    def script(request: requests.PreparedRequest) -> Reply:
+        inner.append(mcp.call(GEN, {"question": "q"}))
+        return Reply(200, {"status": "success", "data": {"task_id": "1"}})
+
+    upstream.script = script
+    assert mcp.call(GEN, {"question": "q"})["isError"] is False
+    assert_fails(inner[0], "already waits for Scenext", NOTHING_STARTED)
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.usefixtures("no_network_settings")
+def test_a_job_that_met_no_server_says_that_nothing_was_charged() -> None:
+    """Ours: failures.NeverOpened, over the network."""
+    with closed_port() as port:
+        mcp = Mcp(create_app(Config(api_base_url=f"http://127.0.0.1:{port}")).test_client())
+        assert_fails(mcp.call(GEN, {"question": "q"}), "could not connect", NOTHING_STARTED)
+
+
+def test_arguments_that_are_no_object_start_nothing(mcp: Mcp, upstream: ScriptedScenext) -> None:
+    """Spec: 2026-07-28, server/tools "Error Handling": a protocol error, which says so too."""
+    error = mcp.legacy("tools/call", {"name": GEN, "arguments": ["q"]}, BEARER).get_json()["error"]
+    assert NOTHING_STARTED in error["message"]
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("config", [Config(max_body=200)])
+def test_a_body_too_large_for_a_job_started_nothing(mcp: Mcp, upstream: ScriptedScenext) -> None:
+    """Spec: RFC 9110, section 15.5.14. Ours: what to do, in the words of the tool."""
+    params = {"name": GEN, "arguments": {"question_images": ["A" * 200]}}
+    response = mcp.legacy("tools/call", params, BEARER)
+    assert response.status_code == 413
+    message = response.get_json()["error"]["message"]
+    assert "nothing was started or charged" in message
+    assert "give images as URLs" in message
+    assert upstream.requests == []
+
+
+# The time of a batch
+
+
+def job(number: int) -> dict[str, Any]:
+    return tool_call(number, GEN, {"question": "q"})
+
+
+def tool_call(number: int, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
+
+
+def slow(seconds: float) -> Callable[[requests.PreparedRequest], Reply]:
+    """Return the script of a Scenext that takes so long for each answer."""
+
+    def script(request: requests.PreparedRequest) -> Reply:
+        time.sleep(seconds)
+        return Reply(200, {"status": "success", "data": {"task_id": "1"}})
+
+    return script
+
+
+@pytest.mark.parametrize("config", [Config(timeout=0.5)])
+def test_each_call_of_a_batch_has_a_time_of_its_own(mcp: Mcp, upstream: ScriptedScenext) -> None:
+    """Ours: SCENEXT_TIMEOUT counts from when a call begins; what came before it takes nothing away."""
+    upstream.script = slow(0.3)
+    answers = mcp.post([job(1), tool_call(2, QUERY, {"task_id": "1"}), job(3)], BEARER).get_json()
+    assert [answer["result"]["isError"] for answer in answers] == [False] * 3
+
+
+@pytest.mark.parametrize("config", [Config(timeout=ONE_BODY - 0.2)])
+def test_a_job_that_a_batch_has_too_little_time_for_is_not_sent(mcp: Mcp, upstream: ScriptedScenext) -> None:
+    """Ours: sent, it would be charged, and its id lost with an answer that nobody waits for. A query is free."""
+    upstream.script = slow(0.3)
+    answers = mcp.post([job(1), tool_call(2, QUERY, {"task_id": "1"}), job(3)], BEARER).get_json()
+    assert [answer["result"]["isError"] for answer in answers] == [False, False, True]
+    (content,) = answers[2]["result"]["content"]
+    assert "too little time, so it was not sent" in content["text"]
+    assert "by itself rather than in a batch" in content["text"]
+    assert NOTHING_STARTED in content["text"]
+    assert [request.method for request in upstream.requests] == ["POST", "GET"]
 
 
 # Failures upstream
