@@ -61,6 +61,16 @@ def test_a_doubled_slash_is_never_redirected(client: FlaskClient, method: str, p
         assert (response.status_code, response.get_json()) == (404, NOT_FOUND)
 
 
+def test_options_of_every_path_name_its_methods(client: FlaskClient, app: Flask) -> None:
+    """Spec: RFC 9110, sections 9.3.7 and 15.5.6."""
+    paths = sorted(rule.rule for rule in app.url_map.iter_rules())
+    assert {"/", "/healthz", "/mcp", "/mcp/"} <= set(paths)
+    for path in paths:
+        response = client.options(path)
+        expected = (204, "POST, OPTIONS") if path.startswith("/mcp") else (405, "GET, HEAD")
+        assert (response.status_code, response.headers["Allow"]) == expected
+
+
 def fresh() -> Flask:
     """Make an application with routes that break."""
     app = create_app(Config(sandbox=True))

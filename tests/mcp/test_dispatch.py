@@ -1,5 +1,6 @@
 """From a body to its answer: batches, bugs of ours, and what a call leaves in its log line."""
 
+import math
 from typing import Any
 
 import orjson
@@ -142,6 +143,25 @@ def test_a_bug_in_one_message_of_a_batch_leaves_the_others_alone() -> None:
         200,
         [failure(-32603, "Internal error", "a"), pong(1)],
     )
+
+
+def test_each_call_of_a_batch_has_its_own_time_and_all_have_one_end() -> None:
+    """Ours: a call's time counts from when it begins, and the answer is there before platforms give up."""
+    callers: list[Caller] = []
+
+    def note(arguments: dict[str, Any], call: Call) -> ToolResult:
+        callers.append(call.caller)
+        return ToolResult([])
+
+    noting = Registry([Tool("note", "Note", "Notes.", {"type": "object"}, note)])
+    dispatcher = Dispatcher(Server({"name": "example", "version": "1"}, "", noting))
+    call = {**PING, "method": "tools/call", "params": {"name": "note"}}
+    last(dispatcher.handle(orjson.dumps([call, call]), Caller(received=100.0, patience=50.0)))
+    last(dispatcher.handle(orjson.dumps(call), Caller(received=100.0, patience=50.0)))
+    first, second, alone = callers
+    assert 100.0 != first.received < second.received
+    assert (first.until, second.until, alone.until) == (125.0, 125.0, math.inf)
+    assert (first.patience, second.patience, alone.received) == (0.0, 0.0, 100.0)
 
 
 def test_each_message_of_a_batch_has_its_own_record() -> None:
