@@ -15,7 +15,7 @@ from tests.support.names import TOOLS
 
 from .clients import documented
 from .clients.processes import Ended
-from .clients.run import PAGE, TRANSLATION, Outcome, chinese, clients, judge, put, table
+from .clients.run import ODD, PAGE, TRANSLATION, Outcome, chinese, clients, judge, judge_odd, put, table
 
 ROWS = pages.tables(PAGE.read_text(encoding="utf-8"))[0].rows
 
@@ -123,6 +123,13 @@ def test_a_page_without_a_table_is_not_written(tmp_path: Path) -> None:
 def test_a_good_report_is_accepted() -> None:
     """Ours: a client may put words of its own around the failure's."""
     assert judge(REPORT) is None
+
+
+def test_a_client_may_not_change_or_lose_what_has_another_type() -> None:
+    """Ours: clients check what they get against the output schema, and Scenext may send anything."""
+    seen = {"task_id": ODD["task_id"], "status": ODD["status"], "video": ODD["result"]["video_url"]}
+    assert judge_odd(seen) is None
+    assert judge_odd({**seen, "status": "COMPLETED"}) == "the odd job is ['odd-1', 'COMPLETED', 5]"
 
 
 def test_a_client_need_not_have_a_handler_for_progress() -> None:

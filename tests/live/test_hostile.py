@@ -368,7 +368,7 @@ def test_a_request_that_cannot_be_served_is_refused_and_starts_nothing(
     ],
     ids=["gzip", "two-headers", "deflate", "identity"],
 )
-def test_another_transfer_coding_than_chunks_is_refused_and_the_connection_closed(
+def test_another_transfer_coding_than_chunks_is_refused_and_closed(
     server: Server, upstream: Upstream, headers: list[str], body: bytes
 ) -> None:
     """Spec: RFC 9112, sections 6.1 and 7. Ours: 400 and why; gunicorn hands the body over as it came."""

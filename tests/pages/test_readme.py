@@ -17,7 +17,7 @@ from scenext_service.mcp.dispatch import SUPPORTED_VERSIONS
 from scenext_service.scenext import sandbox
 from scenext_service.scenext.auth import PLACEHOLDER
 from scenext_service.scenext.client import Scenext
-from scenext_service.scenext.failures import KeyMissing
+from scenext_service.scenext.failures import KeyMissing, KeyPlaceholder
 from scenext_service.serving import metrics
 from scenext_service.tools import tools
 from scenext_service.tools.credentials import Credentials
@@ -161,7 +161,7 @@ def used(lent: Credentials, authorization: str | None, api_key: str | None) -> s
     """Return the key that a call is made with, or `none`."""
     try:
         return lent.key_for(authorization, api_key)
-    except KeyMissing:
+    except (KeyMissing, KeyPlaceholder):
         return "none"
 
 

@@ -8,7 +8,7 @@ import pytest
 from scenext_service import create_app
 from scenext_service.config import Config
 from scenext_service.mcp.registry import INTERNAL_FAILURE
-from scenext_service.tools import gen_video
+from scenext_service.tools import gen_video, query_video_status
 from scenext_service.tools.failure_texts import TEXTS
 from tests.support import pages
 from tests.support.messages import META, Mcp, halves
@@ -27,9 +27,10 @@ def texts_of_the_tools(mcp: Mcp) -> list[Said]:
         ("query_video_status", {}),
         ("query_video_status", {"task_id": 5}),
         ("gen_video", {"question": "x", "quality": "x"}),
+        ("gen_video", {"question": "x", "Quality": "h"}),
     ]
     arguments = [mcp.call(tool, given)["content"][0]["text"] for tool, given in wrong]
-    own = [gen_video.NO_QUESTION, gen_video.BAD_NOTIFY_URL, INTERNAL_FAILURE]
+    own = [query_video_status.NO_TASK_ID, gen_video.NO_QUESTION, gen_video.BAD_NOTIFY_URL, INTERNAL_FAILURE]
     return [Said(*advice) for advice in TEXTS.values()] + [Said(*halves(text)) for text in [*arguments, *own]]
 
 
@@ -57,6 +58,7 @@ def texts_of_the_endpoint(mcp: Mcp) -> list[Said]:
         client.get("/mcp"),
         client.post("/mcp", data=b"{}", content_type="text/plain"),
         mcp.legacy("ping", headers={"Content-Encoding": "gzip"}),
+        mcp.legacy("ping", headers={"Transfer-Encoding": "gzip, chunked"}),
         client.post("/mcp", content_type="application/json", headers=chunked, environ_overrides={"CONTENT_LENGTH": ""}),
         mcp.post(b" " * (Config().max_body + 1)),
         client.post("/mcp", content_type="application/json", environ_overrides=broken),
@@ -115,7 +117,7 @@ def each_once(said: list[Said], number: int) -> None:
 def test_each_text_of_a_tool_has_its_row(mcp: Mcp) -> None:
     """Ours: every class of `failures`, every wrong argument, and a bug of ours."""
     said = texts_of_the_tools(mcp)
-    assert len(said) == len(TEXTS) + 6
+    assert len(said) == len(TEXTS) + 8
     each_once(said, 0)
 
 

@@ -6,7 +6,8 @@ Sets up every client of `clients.json` in an environment of its own below `.envi
 the same), starts a real gunicorn with the shipped configuration in the sandbox, and lets each client list the tools,
 start a video, follow it until it is COMPLETED, and meet a failure: no key. It follows with calls that wait, shows their
 progress where it has a handler for it, and reads what to do next as its model would. Each of its modes does so at
-`/mcp` and at `/mcp/`, with the program in `programs/` that a newcomer to that client would write. Prints the table, and
+`/mcp` and at `/mcp/`, with the program in `programs/` that a newcomer to that client would write; and once over a
+Scenext whose answers have other types than its reference gives, which no client may refuse. Prints the table, and
 writes it into `docs/works-with.md` and its translation. The programs of `docs/connect.md` run beside them, in the same
 environments (`documented.py`). Ends with status 1 where anything failed.
 
@@ -19,8 +20,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,8 @@ from scenext_service.scenext.failures import KeyMissing
 from scenext_service.tools.failure_texts import TEXTS
 from tests.support.names import TOOLS
 from tests.support.pages import ROOT
-from tests.support.server import running
+from tests.support.server import Server, running
+from tests.support.upstream import Upstream, answer
 
 from . import documented
 from .processes import RUN_TIMEOUT, execute
@@ -47,6 +50,18 @@ INSTALL_TIMEOUT = 600  # seconds for one environment
 # At the same time: they wait for most of the minute that a job of the sandbox takes.
 RUNS = 14
 MOST_CALLS = 4  # to follow a job of the sandbox: two that wait are enough
+
+Judge = Callable[[Mapping[str, Any]], str | None]  # tells what is wrong with a report; None where nothing is
+
+# A job of which nothing but its id has the type that it should have, whether it is started or asked for.
+ODD: dict[str, Any] = {
+    "task_id": "odd-1",
+    "status": ["COMPLETED"],
+    "message": {"odd": None},
+    "progress": {"odd": 1},
+    "points": "ten",
+    "result": {"video_url": 5},
+}
 
 # What the table says in words; whatever else is in it is in no language.
 CHINESE = {
@@ -127,7 +142,7 @@ def _command(command: list[str], directory: Path) -> None:
         raise RuntimeError(f"{' '.join(command)} in {directory.name}:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
 
 
-def attempt(client: Client, mode: str, url: str) -> Outcome:
+def attempt(client: Client, mode: str, url: str, judging: Judge) -> Outcome:
     """Run a client's program once, and judge what it reports."""
     value = KEY if client.header == "X-API-Key" else f"Bearer {KEY}"
     try:
@@ -138,7 +153,7 @@ def attempt(client: Client, mode: str, url: str) -> Outcome:
         report = json.loads(output.splitlines()[-1])
     except (IndexError, ValueError):
         return Outcome("", f"no report, exit status {status}: {output[-1000:]}{errors[-2000:]}")
-    return Outcome(str(report.get("revision")), judge(report), bool(report.get("progress")))
+    return Outcome(str(report.get("revision")), judging(report), bool(report.get("progress")))
 
 
 def _program(client: Client) -> list[str]:
@@ -168,6 +183,12 @@ def judge(report: Mapping[str, Any]) -> str | None:
     return "; ".join(wrong) or None
 
 
+def judge_odd(report: Mapping[str, Any]) -> str | None:
+    """Tell what is wrong with a report of the odd job; None where nothing is."""
+    found = [report.get(name) for name in ("task_id", "status", "video")]
+    return None if found == [ODD["task_id"], ODD["status"], ODD["result"]["video_url"]] else f"the odd job is {found}"
+
+
 def table(outcomes: Mapping[tuple[Client, str], list[Outcome]]) -> str:
     """Write the table: a row for each client and mode, from what came of it at each path."""
     rows = ["| client | version | revision | result | progress |", "|---|---|---|---|---|"]
@@ -195,23 +216,39 @@ def put(text: str, into: Path) -> None:
     into.write_text(page, encoding="utf-8")
 
 
+@contextmanager
+def servers() -> Iterator[tuple[Server, Server]]:
+    """Run the service in the sandbox, and over a Scenext that has only the odd job."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory() as another,
+        Upstream() as upstream,
+        running(Path(folder)) as sandbox,
+        # Without waits: this job has no end.
+        running(Path(another), {**upstream.environ("odd"), "SCENEXT_MAX_WAIT": "0", "WEB_CONCURRENCY": "1"}) as odd,
+    ):
+        upstream.answers["odd"] = answer(200, json.dumps({"status": "success", "data": ODD}).encode())
+        yield sandbox, odd
+
+
 def main() -> None:
     """Install, run, print, write."""
     everyone = clients()
     with ThreadPoolExecutor(INSTALLS) as pool:
         list(pool.map(install, everyone))
     rows = [(client, mode) for client in everyone for mode in client.modes]
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server, ThreadPoolExecutor(RUNS) as pool:
-        futures = {row: [pool.submit(attempt, *row, server.url + path) for path in PATHS] for row in rows}
+    with servers() as (sandbox, odd), ThreadPoolExecutor(RUNS) as pool:
+        futures = {row: [pool.submit(attempt, *row, sandbox.url + path, judge) for path in PATHS] for row in rows}
+        oddly = {row: pool.submit(attempt, *row, odd.url + PATHS[0], judge_odd) for row in rows}
         environments = {client.section: client.environment for client in everyone if client.section}
-        shown = pool.submit(documented.problems, environments, server.url + PATHS[0])
+        shown = pool.submit(documented.problems, environments, sandbox.url + PATHS[0])
         outcomes = {row: [future.result() for future in started] for row, started in futures.items()}
-        problems = shown.result() + re.findall(r"^.* status=5\d\d .*$", server.output(), re.MULTILINE)
+        refused = {row: future.result().problem for row, future in oddly.items()}
+        problems = shown.result() + re.findall(r"^.* status=5\d\d .*$", sandbox.output() + odd.output(), re.MULTILINE)
     failed = 0
     for (client, mode), found in outcomes.items():
-        wrong = [
-            f"{client.name}, {mode}, {path}: {it.problem}" for path, it in zip(PATHS, found, strict=True) if it.problem
-        ]
+        named = [*((path, it.problem) for path, it in zip(PATHS, found, strict=True)), ("odd", refused[client, mode])]
+        wrong = [f"{client.name}, {mode}, {name}: {problem}" for name, problem in named if problem]
         problems += wrong
         failed += bool(wrong)
     for problem in problems:

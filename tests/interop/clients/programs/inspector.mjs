@@ -12,7 +12,9 @@ function inspect(...args) {
   const command = ["node_modules/.bin/mcp-inspector", "--cli", "--transport", "http", "--server-url", url, ...era];
   const run = spawnSync(process.execPath, [...command, "--format", "json", ...args], { encoding: "utf8" });
   if (run.status !== 0 && run.status !== IS_ERROR) throw new Error(`exit status ${run.status}: ${run.stderr}`);
-  return JSON.parse(run.stdout).result;
+  const { result, schemaFindings } = JSON.parse(run.stdout);
+  if (schemaFindings) throw new Error(JSON.stringify(schemaFindings)); // what --strict has to say of the schemas
+  return result;
 }
 
 const call = (tool, pairs, ...args) =>
@@ -20,7 +22,7 @@ const call = (tool, pairs, ...args) =>
 
 async function makeVideo() {
   const server = inspect("--method", "initialize", ...withKey);
-  const { tools } = inspect("--method", "tools/list", ...withKey);
+  const { tools } = inspect("--method", "tools/list", "--strict", ...withKey);
   const job = call("gen_video", ["question=Why is the sky blue?"], ...withKey);
   const task_id = job.structuredContent.task_id;
   const following = [`task_id=${task_id}`, "wait_seconds=50", "frames=none"];
