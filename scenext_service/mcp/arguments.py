@@ -42,30 +42,29 @@ def explain(tool: str, error: fastjsonschema.JsonSchemaValueException, meanings:
     if error.rule == "required":
         missing = next(name for name in error.rule_definition if name not in error.value)
         label = f"{where}.{missing}" if where else missing
-        return (
-            f'Missing argument "{label}" of the tool {tool}. Call it again with "{label}".',
-            f"工具 {tool} 缺少参数 {label}。请补上 {label} 后重新调用。",
-        )
-    if error.rule == "type":
+        english = f'Missing argument "{label}" of the tool {tool}. Call it again with "{label}".'
+        chinese = f"工具 {tool} 缺少参数 {label}。请补上 {label} 后重新调用。"
+    elif error.rule == "type":
         kind = str(error.rule_definition)
-        article = "an" if kind[0] in "aio" else "a"
-        return (
+        wanted = f"{'an' if kind[0] in 'aio' else 'a'} {kind}"
+        english = (
             f'The argument "{where}" of the tool {tool} must be of type {kind}; got {came}. Call it again with'
-            f" {article} {kind}.",
-            f"工具 {tool} 的参数 {where} 必须是{_CHINESE_TYPES.get(kind, kind)}，收到的是 {came}。请改正后重新调用。",
+            f" {wanted}."
         )
-    if error.rule == "enum":
-        english, chinese = (_listed(error.rule_definition, meanings, language) for language in (0, 1))
-        return (
-            f'The argument "{where}" of the tool {tool} must be one of: {english}; got {came}. Call it again with'
-            " one of these.",
-            f"工具 {tool} 的参数 {where} 只能是 {chinese} 之一，收到的是 {came}。请改正后重新调用。",
+        chinese_kind = _CHINESE_TYPES.get(kind, kind)
+        chinese = f"工具 {tool} 的参数 {where} 必须是{chinese_kind}，收到的是 {came}。请改正后重新调用。"
+    elif error.rule == "enum":
+        allowed, allowed_chinese = (_listed(error.rule_definition, meanings, language) for language in (0, 1))
+        english = (
+            f'The argument "{where}" of the tool {tool} must be one of: {allowed}; got {came}. Call it again with one'
+            " of these."
         )
-    return (
-        f"Wrong arguments for the tool {tool}: {error.message[:300]}. Call it again with arguments that fit its"
-        " inputSchema.",
-        f"工具 {tool} 的参数不符合 inputSchema：{error.message[:300]}。请改正后重新调用。",
-    )
+        chinese = f"工具 {tool} 的参数 {where} 只能是 {allowed_chinese} 之一，收到的是 {came}。请改正后重新调用。"
+    else:
+        said = error.message[:300]
+        english = f"Wrong arguments for the tool {tool}: {said}. Call it again with arguments that fit its inputSchema."
+        chinese = f"工具 {tool} 的参数不符合 inputSchema：{said}。请改正后重新调用。"
+    return english, chinese
 
 
 def _listed(values: Iterable[Any], meanings: Mapping[Any, Text], language: int) -> str:

@@ -1,5 +1,4 @@
-"""What is refused before a message is read: by its path's method, its Origin, its media type, its body's coding, size
-or end.
+"""What is refused before a message is read: by method, Origin and media type, by the coding, size or end of its body.
 
 Source: MCP 2026-07-28, basic/transports/streamable-http "Security & Endpoint" and "Sending Messages"; RFC 9110, section
 15.5; RFC 9112, sections 6.1 and 8.

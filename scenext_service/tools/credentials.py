@@ -31,13 +31,14 @@ class Credentials:
         if presented is not None and not is_key(presented):
             raise KeyUnusable
         shared = (self.shared_key or "").strip()
-        shared = "" if shared == PLACEHOLDER else shared
+        if shared == PLACEHOLDER:
+            shared = ""
         if self.access_token is None:
             key = presented or shared
         elif presented is not None and hmac.compare_digest(presented.encode(), self.access_token.encode()):
             key = shared
         else:
-            key = presented
+            key = presented or ""
         if not key:
             raise KeyPlaceholder if brought and presented is None else KeyMissing
         return key

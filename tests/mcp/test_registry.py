@@ -164,12 +164,8 @@ LONG = "x" * 500
         pytest.param({"word": "a", "count": 1.5}, wrong_type("count", "integer", "1.5", "整数"), id="fraction"),
         pytest.param({"word": "a", "count": True}, wrong_type("count", "integer", "true", "整数"), id="boolean"),
         pytest.param({"word": "a", "flag": 0}, wrong_type("flag", "boolean", "0", "布尔值"), id="zero for boolean"),
-        pytest.param(
-            {"word": "a", "ratio": "x"}, wrong_type("ratio", "number", "'x'", "数字"), id="string for number"
-        ),
-        pytest.param(
-            {"word": "a", "images": "b"}, wrong_type("images", "array", "'b'", "数组"), id="string for array"
-        ),
+        pytest.param({"word": "a", "ratio": "x"}, wrong_type("ratio", "number", "'x'", "数字"), id="string for number"),
+        pytest.param({"word": "a", "images": "b"}, wrong_type("images", "array", "'b'", "数组"), id="string for array"),
         pytest.param({"word": "a", "box": 1}, wrong_type("box", "object", "1", "object"), id="integer for object"),
         pytest.param({"word": "a", "images": ["b", 2]}, wrong_type("images[1]", "string", "2", "字符串"), id="item"),
         pytest.param(
@@ -207,6 +203,11 @@ UNKNOWN = (
     "The tool dear does not know the argument {0}; it knows: " + KNOWN_ARGUMENTS + ". Call it again with these only."
     " Nothing spent.\n\n工具 dear 没有参数 {0}；可用的参数：" + KNOWN_ARGUMENTS + "。请只用这些参数重新调用。未花费。"
 )
+MEANT = (
+    'The argument "size" of the tool dear must be one of: s (small), l (large); got {0}. Call it again with one of'
+    " these. Nothing spent.\n\n工具 dear 的参数 size 只能是 s (小), l (大) 之一，收到的是 {0}。请改正后重新调用。"
+    "未花费。"
+)
 
 
 @pytest.mark.parametrize(
@@ -224,9 +225,7 @@ UNKNOWN = (
         ),
         pytest.param(
             {"word": "a", "size": "m"},
-            'The argument "size" of the tool dear must be one of: s (small), l (large); got \'m\'. Call it again with one'
-            " of these. Nothing spent.\n\n工具 dear 的参数 size 只能是 s (小), l (大) 之一，收到的是 'm'。请改正后重新调用。"
-            "未花费。",
+            MEANT.format("'m'"),
             id="wrong, with meanings",
         ),
     ],
