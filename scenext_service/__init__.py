@@ -40,13 +40,14 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
     logs.configure(config.log_level, config.log_format)
     _warn(config)
     app = Service(__name__)
-    metrics = Metrics() if config.metrics else None
+    metrics = Metrics(config.upstream_slots) if config.metrics else None
     scenext = Scenext(
         config.api_base_url,
         timeout=config.timeout,
         slots=config.upstream_slots,
         adapter=adapter or (Sandbox() if config.sandbox else None),
         in_use=metrics.occupy if metrics else _nobody_counts,
+        took=metrics.took if metrics else _nobody_counts,
     )
     counted = metrics.wait if metrics else _nobody_counts
     waits = Waits(config.max_wait, config.waiting_calls, stopping=lambda: app.stopping, in_use=counted)
@@ -54,10 +55,11 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
     server = _server(config, tools(scenext, keys, config.default_quality, waits, card.URI, config.sandbox))
 
     def report(record: mcp.Record) -> None:
-        if metrics is None and not logs.wanted():
+        level = logging.WARNING if record.reason else logging.INFO
+        if metrics is None and not logs.wanted(level):
             return
         fields = record.fields()
-        logs.write_request(fields)
+        logs.write_request(fields, level)
         if metrics is not None:
             metrics.observe(fields)
 
@@ -92,7 +94,7 @@ def _facts(config: Config) -> page.Facts:
     return page.Facts(config.sandbox, lent, config.max_wait, config.media_origins)
 
 
-def _nobody_counts(change: int) -> None:
+def _nobody_counts(*what: object) -> None:
     """Do nothing: the operator asked for no metrics."""
 
 

@@ -66,6 +66,9 @@ class Record:
     tool: str | None = None  # or `unknown`
     outcome: str | int | None = None  # `ok`, `tool_error`, `internal_error`, or the code of a JSON-RPC error
     failure: str | None = None  # the class of a failed call of Scenext
+    reason: str | None = None  # why it failed, where the operator has to see it
+    upstream_status: int | None = None  # of the response that was a failure
+    proxy: str | None = None  # host and port of the one on the way, with a reason
     upstream_ms: float | None = None  # milliseconds that Scenext took
     waited_ms: float | None = None  # milliseconds between its questions, in a call that waited
 

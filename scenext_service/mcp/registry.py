@@ -106,7 +106,7 @@ class Registry:
             # Tell the model that the tool failed, but not how.
             log.exception("tool %s failed", tool.name, extra={"fields": {"request_id": call.caller.request_id}})
             call.record.outcome = "internal_error"
-            return {"content": [_text(INTERNAL_FAILURE)], "isError": True}
+            return {"content": [_text(INTERNAL_FAILURE.format(id=call.caller.request_id))], "isError": True}
         if result.structured is None:
             return {"content": result.content, "isError": False}
         written = orjson.dumps(result.structured).decode()
@@ -164,6 +164,6 @@ def _text(text: str) -> dict[str, str]:
 INTERNAL_FAILURE = (
     "This server failed while it ran the tool; the request was not at fault. Tell the user. Do not call a tool again"
     " that starts something or is charged for: it may have done so already. Any other may be tried once more in a"
-    " minute.\n\n服务器在执行工具时出错，与请求内容无关，请告知用户。"
-    "会创建任务或扣费的工具请勿再次调用（可能已经生效）；其他工具可在一分钟后再试一次。"
+    " minute. Request id: {id}\n\n服务器在执行工具时出错，与请求内容无关，请告知用户。"
+    "会创建任务或扣费的工具请勿再次调用（可能已经生效）；其他工具可在一分钟后再试一次。请求 ID：{id}"
 )

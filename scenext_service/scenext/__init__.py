@@ -4,6 +4,8 @@
     responses    status and body of a response: its data, or a failure
     failures     the tree of failures
     incomplete   what requests and urllib3 raise, as failures
+    reasons      why, for the operator's log
+    route        proxy and certificates, as the environment has them
     deadline     one timeout for a whole call
     connection   connections that keep to it, and on which a response belongs to its request
     names        look-ups that end in time

@@ -20,6 +20,8 @@ from . import failures, responses
 from .auth import redact
 from .deadline import DeadlineAdapter
 from .incomplete import BROKEN, forget, translate
+from .reasons import MAX_REASON
+from .route import Route, route
 from .text import one_line
 
 QUALITIES = ("h", "m", "l")  # of a video: high, medium, low
@@ -36,6 +38,7 @@ NO_HEADERS: Headers = {}
 class Operation(NamedTuple):
     """A call of the API. `repeatable`: may be sent again after a connection that never opened."""
 
+    name: str
     method: str
     path: str
     repeatable: bool
@@ -50,15 +53,15 @@ class _Deadline(NamedTuple):
 
 
 # A job costs money, so it is started once or not at all. Asking for its status is free.
-GET_STATUS = Operation("GET", "/get_status/", repeatable=True)
-GEN_VIDEO = Operation("POST", "/gen_video", repeatable=False)
+GET_STATUS = Operation("get_status", "GET", "/get_status/", repeatable=True)
+GEN_VIDEO = Operation("gen_video", "POST", "/gen_video", repeatable=False)
 
 
 class Scenext:
     """The API at one base URL; shared by all threads. `adapter` is the transport: the network where it is left out.
 
     A call lasts `timeout` seconds at most, and `slots` of them go on at the same time. `in_use` is called with 1 when a
-    slot is taken and -1 when it is free again.
+    slot is taken and -1 when it is free again, `took` then with the operation's name and the seconds between.
     """
 
     def __init__(
@@ -69,12 +72,14 @@ class Scenext:
         slots: int,
         adapter: BaseAdapter | None = None,
         in_use: Callable[[int], None] = lambda change: None,
+        took: Callable[[str, float], None] = lambda operation, seconds: None,
     ) -> None:
         self._base_url = base_url
         self._timeout = timeout
         self._adapter = adapter or DeadlineAdapter(slots)
         self._slots = threading.BoundedSemaphore(slots)
         self._in_use = in_use
+        self._took = took
 
     def get_status(
         self, task_id: str, key: str, started: float, headers: Headers = NO_HEADERS, timeout: float | None = None
@@ -99,28 +104,23 @@ class Scenext:
         if timeout is not None and timeout < self._timeout:
             raise failures.NoTimeLeft
         request = self._request(GEN_VIDEO, "", orjson.dumps(job), key, headers)
-        data = self._call(GEN_VIDEO, request, key, self._deadline(started))
+        data = self._call(GEN_VIDEO, request, key, self._deadline(started), None)
         if responses.task_id(data) is None:
             raise failures.BadResponse(200, 'without a "task_id"')
         return data
 
     @cached_property
-    def _environment(self) -> dict[str, Any]:
-        """The proxies and the CA bundle, read once: requests looks them up again for every call."""
-        settings = requests.Session().merge_environment_settings(self._base_url, {}, None, None, None)
-        return {"proxies": settings["proxies"], "verify": settings["verify"] or True}
+    def _route(self) -> Route:
+        """The proxy and the CA bundle, read once, with the first call."""
+        return route(self._base_url)
 
     def _call(
-        self,
-        operation: Operation,
-        request: requests.PreparedRequest,
-        key: str,
-        deadline: _Deadline,
-        asked: str | None = None,
+        self, operation: Operation, request: requests.PreparedRequest, key: str, deadline: _Deadline, asked: str | None
     ) -> dict[str, Any]:
         if not self._slots.acquire(blocking=False):
-            raise failures.Busy
+            raise failures.Busy(reason="every slot is taken")
         self._in_use(1)
+        begun = time.monotonic()
         try:
             try:
                 response = self._send(request, deadline)
@@ -130,7 +130,11 @@ class Scenext:
                 response = self._send(request, deadline)
             with response:
                 return self._data(response, key, deadline, asked)
+        except failures.ScenextError as failure:
+            failure.proxy = self._route.proxy
+            raise
         finally:
+            self._took(operation.name, time.monotonic() - begun)
             self._in_use(-1)
             self._slots.release()
 
@@ -140,7 +144,7 @@ class Scenext:
         data = responses.parse(response.status_code, response.headers, body)
         if asked is not None and responses.task_id(data) not in (None, asked):
             response.raw.close()  # whatever comes from this connection belongs to another request
-            raise failures.ConnectionLost
+            raise failures.ConnectionLost(reason="a response about another job")
         return data
 
     def _request(
@@ -164,13 +168,13 @@ class Scenext:
         left = deadline.left()
         if left <= 0:
             raise failures.NoTimeLeft
-        environment = self._environment
+        settings = self._route.settings
         try:
-            return self._adapter.send(request, stream=True, timeout=left, **environment)
+            return self._adapter.send(request, stream=True, timeout=left, **settings)
         except BROKEN as error:
             raise translate(error, deadline.seconds) from None
-        except OSError:  # raised by requests if REQUESTS_CA_BUNDLE is not a file
-            raise failures.TlsFailed from None
+        except OSError as error:  # raised by requests if REQUESTS_CA_BUNDLE is not a file
+            raise failures.TlsFailed(reason=one_line(str(error), MAX_REASON)) from None
 
     def _read(self, response: requests.Response, deadline: _Deadline) -> bytes:
         """Read the body, and decode what is encoded (benchmarks/prices.py, "decoding only what is encoded")."""
@@ -188,7 +192,7 @@ class Scenext:
         if len(body) > MAX_PARTS and sum(map(body.count, (b"{", b"[", b","))) > MAX_PARTS:
             raise failures.BadResponse(response.status_code, f"of more than {MAX_PARTS} parts")
         if not compressed and raw.length_remaining:  # a cut body: urllib3 would raise at the next read
-            raise failures.ConnectionLost
+            raise failures.ConnectionLost(reason="the body was cut short")
         return body
 
 

@@ -51,8 +51,8 @@ class _Deadline(HTTPConnection):
         try:
             found = _NAMES.addresses(self._dns_host, self.port, allowed_gai_family(), self.timeout)
         except OSError as error:
-            raise NameResolutionError(self.host, self, socket.gaierror(str(error))) from None
-        failure = "no time left"
+            raise NameResolutionError(self.host, self, socket.gaierror(str(error))) from error
+        failure: OSError = TimeoutError("no time left")
         for family, kind, protocol, _, address in found:
             left = self.timeout
             if left == LEAST:
@@ -67,11 +67,11 @@ class _Deadline(HTTPConnection):
             except OSError as error:
                 if sock is not None:
                     sock.close()
-                failure = str(error)  # the error itself would hold this frame, and the frame the error
+                failure = error.with_traceback(None)  # which holds this frame, and the frame the error
                 continue
             sock.settimeout(self.timeout)  # for the TLS handshake
             return sock
-        raise NewConnectionError(self, f"Failed to connect: {failure}")
+        raise NewConnectionError(self, f"Failed to connect: {failure}") from failure
 
     def send(self, data: Any) -> None:
         if self.sock is not None:

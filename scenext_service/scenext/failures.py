@@ -27,7 +27,7 @@
         └── BadResponse       empty, not JSON, no object, without data, too large
 
 Which of these may be repeated, and which may have started a job, is a question of the branch: callers ask for the
-branch, never for a message.
+branch, never for a message. Which of them an operator has to see is said by `OUTAGES`, at the end.
 """
 
 
@@ -35,14 +35,18 @@ class ScenextError(Exception):
     """Any failure of a call. `detail` is what came, fit to be shown to the caller, and never holds the key.
 
     `status` is the HTTP status of a response, `retry_after` the seconds after which Scenext wants to be asked again.
+    `reason` and `proxy` are for the operator's log: one line that holds nothing of a response, and the host and port of
+    the proxy on the way.
     """
 
     status: int | None = None
     retry_after: int | None = None
+    proxy: str | None = None
 
-    def __init__(self, detail: str = "") -> None:
+    def __init__(self, detail: str = "", *, reason: str = "") -> None:
         super().__init__(detail)
         self.detail = detail
+        self.reason = reason
 
 
 class NotSent(ScenextError):
@@ -105,7 +109,7 @@ class Responded(ScenextError):
     """A complete response that is not a success."""
 
     def __init__(self, status: int, detail: str = "", retry_after: int | None = None) -> None:
-        super().__init__(detail)
+        super().__init__(detail, reason=f"HTTP {status}")
         self.status = status
         self.retry_after = retry_after
 
@@ -143,4 +147,13 @@ class Rejected(Responded):
 
 
 class BadResponse(Responded):
-    """A success whose body is not what the API documents. `detail` says what it is instead."""
+    """A success whose body is not what the API documents. `detail` says what it is instead, in words of ours."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(status, detail)
+        self.reason = detail
+
+
+# What no caller can help: the operator has to see it. RateLimited is not one, because Scenext is well and has told the
+# owner of one key to go slower; nor NoTimeLeft, because a batch was too long, or a call before it failed and is one.
+OUTAGES = (Busy, NeverOpened, Incomplete, ServerFault, Redirected, BadResponse)

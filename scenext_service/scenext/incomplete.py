@@ -11,6 +11,7 @@ import urllib3
 
 from . import failures
 from .connection import HandshakeFailed
+from .reasons import reason
 
 BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError)
 
@@ -32,13 +33,14 @@ _NEVER_OPENED: Mapping[type[Exception], type[failures.NeverOpened]] = {
 def translate(error: Exception, seconds: float) -> failures.ScenextError:
     """Return the failure that an exception of `BROKEN` stands for, and forget it. `seconds` is the timeout."""
     forget(error)
+    why = reason(error)
     if isinstance(error, _TIMED_OUT):
-        return failures.DeadlinePassed(f"{seconds:.3g}")
-    reason = getattr(error.args[0], "reason", None) if error.args else None
+        return failures.DeadlinePassed(f"{seconds:.3g}", reason=why)
+    inner = getattr(error.args[0], "reason", None) if error.args else None
     for kind, failure in _NEVER_OPENED.items():
-        if isinstance(reason, kind) or isinstance(error, kind):
-            return failure()
-    return failures.ConnectionLost()
+        if isinstance(inner, kind) or isinstance(error, kind):
+            return failure(reason=why)
+    return failures.ConnectionLost(reason=why)
 
 
 def forget(error: BaseException | None) -> None:

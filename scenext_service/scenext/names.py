@@ -31,7 +31,7 @@ class Names:
         query = (host, port, family, socket.SOCK_STREAM)
         found = _find(query) if _is_address(host) else self._look_up(query).result(seconds)
         if isinstance(found, Exception):
-            raise OSError(str(found))
+            raise OSError(str(found)) from found
         return list(found)
 
     def _look_up(self, query: tuple[Any, ...]) -> "Future[Any]":

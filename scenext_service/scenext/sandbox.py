@@ -10,6 +10,7 @@ minute; the ids in `OUTCOMES` always end as their line says.
 Source: Scenext's API reference; its error statuses are not documented, these are the usual ones.
 """
 
+import errno
 import io
 import time
 from collections.abc import Callable, Mapping
@@ -122,4 +123,5 @@ def _refused() -> urllib3.exceptions.MaxRetryError:
     """Make what urllib3 raises for a refused connection."""
     pool: Any = urllib3.HTTPConnectionPool("sandbox.scenext.example")
     reason = urllib3.exceptions.NewConnectionError(pool, "refused")
+    reason.__cause__ = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
     return urllib3.exceptions.MaxRetryError(pool, "/", reason)

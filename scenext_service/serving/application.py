@@ -20,6 +20,32 @@ from . import logs
 log = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+# Paths that clients and crawlers try unasked: the older transport, OAuth, icons. A 404 on one is logged by its name.
+_GUESSES = frozenset(
+    {
+        "/sse",
+        "/sse/",
+        "/message",
+        "/messages",
+        "/messages/",
+        "/register",
+        "/authorize",
+        "/token",
+        "/favicon.ico",
+        "/robots.txt",
+        "/.well-known/oauth-protected-resource",
+        "/.well-known/oauth-protected-resource/mcp",
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/oauth-authorization-server/mcp",
+        "/.well-known/openid-configuration",
+        "/.well-known/openid-configuration/mcp",
+        "/mcp/.well-known/openid-configuration",
+        "/.well-known/mcp.json",
+        "/.well-known/agent-card.json",
+    }
+)
+
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")  # those that are logged
 
 
@@ -78,7 +104,7 @@ def noted(response: Response, level: int = logging.INFO) -> Response:
     path = request.path if request.url_rule is None else request.url_rule.rule
     fields = {
         "http_method": request.method if request.method in _METHODS else "unknown",
-        "path": path if path in paths else "unknown",
+        "path": path if path in paths or path in _GUESSES else "unknown",
         "status": response.status_code,
         "bytes": response.content_length,
         "ms": round((time.monotonic() - environ["scenext.started"]) * 1000, 1),

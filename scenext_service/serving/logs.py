@@ -56,9 +56,9 @@ def configure(level: str, form: str = "logfmt") -> None:
     logger.handlers = [handler]
 
 
-def wanted() -> bool:
-    """Return whether lines of requests are written at all."""
-    return log.isEnabledFor(logging.INFO)
+def wanted(level: int) -> bool:
+    """Return whether lines of a level are written at all."""
+    return log.isEnabledFor(level)
 
 
 def write_request(fields: Mapping[str, Any], level: int = logging.INFO) -> None:

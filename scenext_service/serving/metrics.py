@@ -2,66 +2,79 @@
 
 They count what the log lines say, so their labels are those of the log and never hold what a client made up.
 
-Source: prometheus-client's manual, "Multiprocess Mode (E.g. Gunicorn)".
+Source: prometheus-client's manual, "Multiprocess Mode (E.g. Gunicorn)"; Prometheus' manual, "Metric and label naming".
 """
 
 import atexit
+import logging
 import os
+import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from ..version import VERSION
+from .logs import ROOT
+
 _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+_PREFIX = "scenext-metrics-"
+
+_LABELS = ("era", "method", "tool", "outcome", "failure", "status")
+
+# Seconds. A call of Scenext ends within SCENEXT_TIMEOUT, which is 24 at most.
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30)
 
 
 class Metrics:
-    """The metrics of this service. Made before gunicorn forks, so that all workers write into one directory."""
+    """The metrics of this service. Made before gunicorn forks, so that all workers write into one directory.
 
-    def __init__(self) -> None:
-        if _DIRECTORY not in os.environ:
-            # prometheus-client reads the variable when it is imported, which is why that happens below.
-            os.environ[_DIRECTORY] = directory = tempfile.mkdtemp(prefix="scenext-metrics-")
-            atexit.register(remove, directory, os.getpid())
+    `slots` are the calls of Scenext that one process allows at the same time.
+    """
+
+    def __init__(self, slots: int) -> None:
+        _share_a_directory()
         from prometheus_client import Counter, Gauge, Histogram
 
-        self._requests = Counter(
-            "scenext_requests_total",
-            "MCP requests by era, method, tool, outcome and HTTP status",
-            ("era", "method", "tool", "outcome", "status"),
-            registry=None,
-        )
-        self._seconds = Histogram(
-            "scenext_upstream_seconds",
-            "Time that a tool waited for Scenext",
-            ("tool",),
-            registry=None,
-            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20),
-        )
-        self._slots = Gauge(
-            "scenext_upstream_slots_in_use",
-            "Calls of Scenext that are under way",
-            registry=None,
-            multiprocess_mode="livesum",
-        )
+        self._slots = slots
+        self._counted: int | None = None  # the process whose slots are counted
 
-        self._waiting = Gauge(
-            "scenext_waiting_calls",
-            "Calls that wait for a job to end",
-            registry=None,
-            multiprocess_mode="livesum",
+        def gauge(name: str, text: str, labels: tuple[str, ...] = (), mode: Any = "livesum") -> Gauge:
+            return Gauge(name, text, labels, registry=None, multiprocess_mode=mode)
+
+        def histogram(name: str, text: str, labels: tuple[str, ...]) -> Histogram:
+            return Histogram(name, text, labels, registry=None, buckets=_BUCKETS)
+
+        self._requests = Counter("scenext_requests_total", "MCP messages that were answered", _LABELS, registry=None)
+        self._seconds = histogram(
+            "scenext_request_seconds", "Time to an answer, less the pauses of a call that waits", ("method", "tool")
         )
+        self._upstream = histogram("scenext_upstream_seconds", "Time that a call of Scenext took", ("operation",))
+        self._in_use = gauge("scenext_upstream_slots_in_use", "Calls of Scenext that are under way")
+        self._there = gauge("scenext_upstream_slots", "Calls of Scenext that may be under way")
+        self._waiting = gauge("scenext_waiting_calls", "Calls that wait for a job to end")
+        errors = Counter("scenext_errors_total", "Errors of this service itself", registry=None)
+        build = gauge("scenext_build_info", "What runs, as labels; always 1", ("version", "python"), "livemax")
+        build.labels(VERSION, platform.python_version()).set(1)
+        logging.getLogger(ROOT).addHandler(_Counting(errors))
 
     def observe(self, fields: Mapping[str, Any]) -> None:
         """Count one answered message, from the fields of its log line."""
-        labels = ("era", "method", "tool", "outcome", "status")
-        self._requests.labels(*(str(value) if (value := fields.get(name)) is not None else "" for name in labels)).inc()
-        if "upstream_ms" in fields:
-            self._seconds.labels(fields["tool"]).observe(fields["upstream_ms"] / 1000)
+        self._count_slots()
+        self._requests.labels(*(fields.get(name, "") for name in _LABELS)).inc()
+        seconds = (fields["ms"] - fields.get("waited_ms", 0.0)) / 1000
+        self._seconds.labels(fields.get("method", ""), fields.get("tool", "")).observe(max(seconds, 0.0))
+
+    def took(self, operation: str, seconds: float) -> None:
+        """Note how long a call of Scenext took."""
+        self._upstream.labels(operation).observe(seconds)
 
     def occupy(self, change: int) -> None:
         """Add to the slots in use; negative when one is free again."""
-        self._slots.inc(change)
+        self._count_slots()
+        self._in_use.inc(change)
 
     def wait(self, change: int) -> None:
         """Add to the calls that wait; negative when one has ended."""
@@ -72,9 +85,38 @@ class Metrics:
         from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
         from prometheus_client.multiprocess import MultiProcessCollector
 
+        self._count_slots()
         registry = CollectorRegistry()
         MultiProcessCollector(registry)
         return generate_latest(registry), CONTENT_TYPE_LATEST
+
+    def _count_slots(self) -> None:
+        """Add this process's slots once it serves: gunicorn's master, which made this object, never does."""
+        if self._counted != (process := os.getpid()):
+            self._counted = process
+            self._there.set(self._slots)
+
+
+class _Counting(logging.Handler):
+    """Counts what is logged as an error: whatever was not foreseen."""
+
+    def __init__(self, counter: Any) -> None:
+        super().__init__(logging.ERROR)
+        self._counter = counter
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._counter.inc()
+
+
+def _share_a_directory() -> None:
+    """Name the directory into which all processes write; prometheus-client reads that when it is imported.
+
+    That of another master is left alone: at an upgrade (USR2) the new one inherits its name, and it will be removed.
+    """
+    made = re.match(rf"{_PREFIX}(\d+)-", Path(os.environ.get(_DIRECTORY, "")).name)
+    if _DIRECTORY not in os.environ or (made and int(made[1]) != os.getpid()):
+        os.environ[_DIRECTORY] = directory = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")
+        atexit.register(remove, directory, os.getpid())
 
 
 def remove(directory: str, owner: int) -> None:

@@ -1,12 +1,12 @@
-"""What asks Scenext for a caller: with his key and his trace, the time noted in his record, a failure in words."""
+"""What asks Scenext for a caller: with his key and his trace; its time and its failures noted, and told in words."""
 
 import math
 import time
 from collections.abc import Callable
 from typing import Any
 
-from ..mcp import Call, ToolError
-from ..scenext.failures import ScenextError
+from ..mcp import Call, Record, ToolError
+from ..scenext.failures import OUTAGES, ScenextError
 from ..scenext.sandbox import ADDRESS
 from .credentials import Credentials
 from .failure_texts import advise
@@ -43,10 +43,19 @@ class Asking:
             self._record.upstream_ms = round((self._record.upstream_ms or 0.0) + took, 1)
 
 
+def note(failure: ScenextError, record: Record) -> None:
+    """Note how a question failed; with a reason, the line of the call is a warning."""
+    record.failure = type(failure).__name__
+    record.upstream_status = failure.status
+    seen = isinstance(failure, OUTAGES)
+    record.reason = failure.reason if seen else None
+    record.proxy = failure.proxy if seen else None
+
+
 def explained(failure: ScenextError, call: Call, *, charged: bool = False) -> ToolError:
     """Note a failure that a call ends in; return what the model is told of it.
 
     `charged` says that the operation costs money once it has reached Scenext.
     """
-    call.record.failure = type(failure).__name__
-    return ToolError(advise(failure, charged=charged))
+    note(failure, call.record)
+    return ToolError(advise(failure, charged=charged, request_id=call.caller.request_id))

@@ -1,5 +1,7 @@
 """What the model is told of a failed call: what happened, what came, what to do next; in English, then in Chinese.
 
+Where the caller could not help it, the text ends with the id by which an operator finds the call in the log.
+
 Every class of `failures` that can reach a tool has one line in the table below; a test holds it to that.
 """
 
@@ -147,14 +149,17 @@ NOTHING_CHARGED = Advice("Nothing was started or charged.", "任务未创建，�
 _UNSENT = (failures.NotSent, failures.NeverOpened)
 
 
-def advise(failure: failures.ScenextError, *, charged: bool) -> str:
+def advise(failure: failures.ScenextError, *, charged: bool, request_id: str) -> str:
     """Return the text for a failure. `charged` tells that the operation costs money once it has arrived."""
     advice = TEXTS[type(failure)]
     if isinstance(failure, _UNCERTAIN):
         advice = advice.then(_MAYBE_CHARGED if charged else _REPEAT)
     elif charged and isinstance(failure, _UNSENT):
         advice = advice.then(NOTHING_CHARGED)
-    known = {"status": failure.status, "seconds": 30 if failure.retry_after is None else failure.retry_after}
+    if isinstance(failure, failures.OUTAGES):
+        advice = advice.then(Advice("Request id: {id}", "请求 ID：{id}"))
+    seconds = 30 if failure.retry_after is None else failure.retry_after
+    known = {"status": failure.status, "seconds": seconds, "id": request_id}
     return "\n\n".join(
         (
             advice.english.format(detail=_detail(failure, ": "), **known),

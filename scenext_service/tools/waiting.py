@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ..mcp import Call, Steps
 from ..scenext import failures
+from .asking import note
 from .job_text import ended, frames
 
 Job = dict[str, Any]
@@ -110,6 +111,7 @@ class Waits:
                 try:
                     job = question(now, min(patience, end - now))
                 except PASSING as failure:
+                    note(failure, call.record)
                     not_before = now + (failure.retry_after or 0)
                 if ended(job):
                     break

@@ -165,11 +165,12 @@ def test_a_call_has_one_result_in_both_eras_but_for_the_stamp(
     mcp: Mcp, params: dict[str, Any], is_error: bool, words: str
 ) -> None:
     """Spec: 2026-07-28, basic/index "ResultType" and "_meta". No ttlMs: a call is not cacheable."""
-    legacy = ask(mcp, "legacy", "tools/call", params, BEARER).get_json()["result"]
+    headers = {**BEARER, "X-Request-ID": "abc-123"}  # which a failure's text says
+    legacy = ask(mcp, "legacy", "tools/call", params, headers).get_json()["result"]
     assert (legacy["isError"], words in legacy["content"][0]["text"]) == (is_error, True)
     for era in ERAS:
         result = {**legacy, **STAMP[era]}
-        response = ask(mcp, era, "tools/call", params, BEARER)
+        response = ask(mcp, era, "tools/call", params, headers)
         assert outcome(response) == (200, {"jsonrpc": "2.0", "id": 1, "result": result})
 
 

@@ -63,7 +63,8 @@ REGISTRY = Registry([ECHO, REFUSE, BREAK, SILENT, DEAR])
 
 
 def call(arguments: Any, name: Any = "echo", record: Record | None = None) -> dict[str, Any]:
-    return last(REGISTRY.call({"name": name, "arguments": arguments}, Call(Caller(), record or Record())))
+    caller = Caller(request_id="abc-123")
+    return last(REGISTRY.call({"name": name, "arguments": arguments}, Call(caller, record or Record())))
 
 
 def told(text: str) -> dict[str, Any]:
@@ -266,12 +267,12 @@ def test_the_failure_of_a_tool_is_told_in_its_own_words() -> None:
 def test_a_bug_in_a_tool_is_told_without_internals_and_logged_with_trace(lines: list[str]) -> None:
     """Ours: the model can tell the user; what broke is for the operator."""
     record = Record()
-    assert call({}, "break", record) == told(INTERNAL_FAILURE)
+    assert call({}, "break", record) == told(INTERNAL_FAILURE.format(id="abc-123"))
     assert INTERNAL_FAILURE.startswith("This server failed while it ran the tool; the request was not at fault. ")
     assert "\n\n服务器在执行工具时出错，与请求内容无关" in INTERNAL_FAILURE
     assert record.fields() == {"tool": "break", "outcome": "internal_error"}
     (line,) = lines
-    assert ' error "tool break failed" request_id="" exception="Traceback ' in line
+    assert ' error "tool break failed" request_id=abc-123 exception="Traceback ' in line
     assert line.endswith('ZeroDivisionError: internals-of-ours"')
 
 

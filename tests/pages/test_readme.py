@@ -166,8 +166,11 @@ def used(lent: Credentials, authorization: str | None, api_key: str | None) -> s
 
 
 @either("docs/operating.md")
-def test_the_fields_of_a_log_line_are_those_of_the_table(text: str, mcp: Mcp, log_lines: list[str]) -> None:
+def test_the_fields_of_a_log_line_are_those_of_the_table(
+    text: str, mcp: Mcp, log_lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ours: in the order in which a reader meets them or not, but all of them, and no other."""
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     mcp.call("query_video_status", {"task_id": "sandbox-down"}, {"Authorization": f"Bearer {KEY}", **trace})
     call = {"name": "query_video_status", "arguments": {"task_id": "sandbox-in-progress", "wait_seconds": 1}}

@@ -10,6 +10,7 @@ import orjson
 import pytest
 import requests
 from flask import Flask
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from scenext_service import create_app
@@ -257,6 +258,9 @@ PATHS: dict[str, Send] = {
 }  # fmt: skip
 
 
+OUTAGES = ("modern-query-503", "modern-query-silent", "modern-query-unreachable")
+
+
 def assert_silent(response: TestResponse, lines: list[str]) -> None:
     """Check that neither an answer nor a log line holds any of the secrets."""
     shown = "\n".join([response.get_data(as_text=True), str(response.headers), response.status, *lines])
@@ -270,7 +274,8 @@ def test_no_path_shows_a_secret(mcp: Mcp, debug: list[str], path: str, credentia
     response = PATHS[path](mcp, CREDENTIALS[credentials])
     assert response.status_code < 500
     assert_silent(response, debug)
-    level = "debug" if path == "health" else "info"
+    asked = credentials not in ("joined", "basic")  # which hold no key
+    level = "debug" if path == "health" else "warning" if path in OUTAGES and asked else "info"
     lines = [written.split()[2] for written in debug if f" {level} " in written]
     assert lines == ["request"] * (2 if path == "batch" else 1)
 
@@ -287,7 +292,8 @@ def test_a_batch_of_failures_leaves_a_line_for_each_message(mcp: Mcp, log_lines:
     assert [{key: it[key] for key in query if key in it} for it in told[:2]] == [query, query]
     assert "failure=NotFound" in log_lines[1]
     assert [it["outcome"] for it in told[2:]] == ["-32601", "-32600"]
-    assert [" info request " in written and "request_id=abc-123 " in written for written in log_lines] == [True] * 4
+    levels = [re.findall("Z (info|warning) request .* request_id=abc-123 ", written) for written in log_lines]
+    assert levels == [["warning"], ["info"], ["info"], ["info"]]
 
 
 @pytest.mark.parametrize("credentials", ["bearer", "x-api-key", "token", "bare"])
@@ -325,3 +331,27 @@ def test_an_echo_in_other_json_escapes_is_an_echo(path: str, key: str, plain: by
     result = PATHS[path](mcp, {}).get_json()["result"]
     assert result["isError"] is False
     assert result["structuredContent"]["came"] == "Bearer ***"
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        ("/sse", "/sse"),
+        ("/messages/", "/messages/"),
+        ("/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-protected-resource/mcp"),
+        ("/.well-known/oauth-authorization-server?key=sentinel", "/.well-known/oauth-authorization-server"),
+        ("/.well-known/sentinel", "unknown"),
+        ("/sse/sentinel", "unknown"),
+        ("/SSE", "unknown"),
+        ("/sentinel", "unknown"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_404_on_a_usual_guess_is_logged_by_its_name(
+    client: FlaskClient, log_lines: list[str], method: str, path: str, logged: str
+) -> None:
+    """Ours: an operator sees what a client looks for; what somebody made up is not logged."""
+    assert client.open(path, method=method).status_code == 404
+    (line,) = log_lines
+    assert f" info request http_method={method} path={logged} status=404 " in line
+    assert "sentinel" not in line

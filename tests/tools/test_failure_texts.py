@@ -14,6 +14,20 @@ MAYBE_CHARGED_ZH = "任务可能已经创建并扣费。"
 FREE = "Asking again is free of charge"
 FREE_ZH = "查询不收费"
 
+ID = "4f9a1c7e2b"  # of a request
+
+OUTAGES = {
+    failures.Busy,
+    failures.NameNotResolved,
+    failures.ConnectionFailed,
+    failures.TlsFailed,
+    failures.DeadlinePassed,
+    failures.ConnectionLost,
+    failures.ServerFault,
+    failures.Redirected,
+    failures.BadResponse,
+}
+
 
 def concrete(kind: type[failures.ScenextError]) -> Iterator[type[failures.ScenextError]]:
     """Yield the leaves of the tree of failures."""
@@ -45,11 +59,23 @@ def test_the_table_holds_every_concrete_failure_and_no_other() -> None:
 @either
 def test_every_failure_is_explained_in_english_and_in_chinese(kind: type[failures.ScenextError], charged: bool) -> None:
     """Ours: a text says what happened and what to do next, in both languages, with nothing left to fill in."""
-    english, chinese = halves(advise(make(kind), charged=charged))
-    assert english.endswith(".")
-    assert chinese.endswith("。")
+    english, chinese = halves(advise(make(kind), charged=charged, request_id=ID))
+    assert english.removesuffix(f" Request id: {ID}").endswith(".")
+    assert chinese.removesuffix(f"请求 ID：{ID}").endswith("。")
     for half in (english, chinese):
         assert not re.search(r"[{}]|None|\s\s|[:：]$", half)
+
+
+@every
+@either
+def test_only_what_no_caller_can_help_ends_with_the_id_of_the_request(
+    kind: type[failures.ScenextError], charged: bool
+) -> None:
+    """Ours: who complains can quote it, and the operator finds the call by it; his own mistake needs no operator."""
+    english, chinese = halves(advise(make(kind), charged=charged, request_id=ID))
+    assert (f" Request id: {ID}" == english[-len(ID) - 13 :]) == (kind in OUTAGES)
+    assert (f"请求 ID：{ID}" == chinese[-len(ID) - 6 :]) == (kind in OUTAGES)
+    assert english.count(ID) == chinese.count(ID) == (1 if kind in OUTAGES else 0)
 
 
 @every
@@ -58,7 +84,7 @@ def test_every_failure_is_explained_in_english_and_in_chinese(kind: type[failure
 def test_whatever_came_is_shown_as_it_came(kind: type[failures.ScenextError], charged: bool, detail: str) -> None:
     """Ours: a message from outside is text, and never a template."""
     shows_no_detail = not any("{detail}" in text for text in TEXTS[kind])
-    for half in halves(advise(make(kind, detail), charged=charged)):
+    for half in halves(advise(make(kind, detail), charged=charged, request_id=ID)):
         assert (detail in half) is not shows_no_detail
 
 
@@ -86,7 +112,7 @@ UNCERTAIN = {failures.DeadlinePassed, failures.ConnectionLost, failures.ServerFa
 @either
 def test_only_a_job_of_unknown_fate_may_have_been_charged(kind: type[failures.ScenextError], charged: bool) -> None:
     """Ours: the model must not start, and pay for, a second job on its own; nor fear a charge that cannot be."""
-    english, chinese = halves(advise(make(kind), charged=charged))
+    english, chinese = halves(advise(make(kind), charged=charged, request_id=ID))
     uncertain = kind in UNCERTAIN
     assert (MAYBE_CHARGED in english) == (MAYBE_CHARGED_ZH in chinese) == (uncertain and charged)
     assert (FREE in english) == (FREE_ZH in chinese) == (uncertain and not charged)
@@ -97,7 +123,7 @@ def test_only_a_job_of_unknown_fate_may_have_been_charged(kind: type[failures.Sc
 @every
 def test_where_nothing_was_sent_the_text_of_a_failed_connection_says_so(kind: type[failures.ScenextError]) -> None:
     """Ours: the branch `NeverOpened` is safe to repeat."""
-    english, chinese = halves(advise(make(kind), charged=False))
+    english, chinese = halves(advise(make(kind), charged=False, request_id=ID))
     unsent = issubclass(kind, failures.NeverOpened)
     assert ("nothing was sent" in english) == unsent
     assert ("请求未发送" in chinese.replace("本次请求未发送", "")) == unsent
@@ -107,8 +133,9 @@ def test_where_nothing_was_sent_the_text_of_a_failed_connection_says_so(kind: ty
 @either
 def test_where_a_job_was_not_sent_the_text_ends_in_saying_so(kind: type[failures.ScenextError], charged: bool) -> None:
     """Ours: whoever pays must not have to guess; what is free has nothing to say of a charge."""
-    english, chinese = halves(advise(make(kind), charged=charged))
+    english, chinese = halves(advise(make(kind), charged=charged, request_id=ID))
     unsent = issubclass(kind, (failures.NotSent, failures.NeverOpened))
+    english, chinese = english.removesuffix(f" Request id: {ID}"), chinese.removesuffix(f"请求 ID：{ID}")
     assert english.endswith(" Nothing was started or charged.") == (unsent and charged)
     assert chinese.endswith("。任务未创建，也未扣费。") == (unsent and charged)
 
@@ -147,5 +174,5 @@ def test_a_text_carries_what_came_and_what_to_do(
     failure: failures.ScenextError, charged: bool, expected: list[str]
 ) -> None:
     """Ours: each text is enough to act upon."""
-    text = advise(failure, charged=charged)
+    text = advise(failure, charged=charged, request_id=ID)
     assert [part for part in expected if part not in text] == []
