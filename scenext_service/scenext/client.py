@@ -61,7 +61,8 @@ class Scenext:
     """The API at one base URL; shared by all threads. `adapter` is the transport: the network where it is left out.
 
     A call lasts `timeout` seconds at most, and `slots` of them go on at the same time. `in_use` is called with 1 when a
-    slot is taken and -1 when it is free again, `took` then with the operation's name and the seconds between.
+    slot is taken and -1 when it is free again, `took` then with the operation's name, the class of the failure, or a
+    blank, and the seconds between.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Scenext:
         slots: int,
         adapter: BaseAdapter | None = None,
         in_use: Callable[[int], None] = lambda change: None,
-        took: Callable[[str, float], None] = lambda operation, seconds: None,
+        took: Callable[[str, str, float], None] = lambda operation, failure, seconds: None,
     ) -> None:
         self._base_url = base_url
         self._timeout = timeout
@@ -120,7 +121,7 @@ class Scenext:
         if not self._slots.acquire(blocking=False):
             raise failures.Busy(reason="every slot is taken")
         self._in_use(1)
-        begun = time.monotonic()
+        begun, failed = time.monotonic(), ""
         try:
             try:
                 response = self._send(request, deadline)
@@ -131,10 +132,11 @@ class Scenext:
             with response:
                 return self._data(response, key, deadline, asked)
         except failures.ScenextError as failure:
+            failed = type(failure).__name__
             failure.proxy = self._route.proxy
             raise
         finally:
-            self._took(operation.name, time.monotonic() - begun)
+            self._took(operation.name, failed, time.monotonic() - begun)
             self._in_use(-1)
             self._slots.release()
 

@@ -35,7 +35,7 @@ class Metrics:
     """
 
     def __init__(self, slots: int) -> None:
-        _share_a_directory()
+        share_a_directory()
         from prometheus_client import Counter, Gauge, Histogram
 
         self._slots = slots
@@ -51,7 +51,9 @@ class Metrics:
         self._seconds = histogram(
             "scenext_request_seconds", "Time to an answer, less the pauses of a call that waits", ("method", "tool")
         )
-        self._upstream = histogram("scenext_upstream_seconds", "Time that a call of Scenext took", ("operation",))
+        self._upstream = histogram(
+            "scenext_upstream_seconds", "Time that a call of Scenext took", ("operation", "failure")
+        )
         self._in_use = gauge("scenext_upstream_slots_in_use", "Calls of Scenext that are under way")
         self._there = gauge("scenext_upstream_slots", "Calls of Scenext that may be under way")
         self._waiting = gauge("scenext_waiting_calls", "Calls that wait for a job to end")
@@ -67,9 +69,9 @@ class Metrics:
         seconds = (fields["ms"] - fields.get("waited_ms", 0.0)) / 1000
         self._seconds.labels(fields.get("method", ""), fields.get("tool", "")).observe(max(seconds, 0.0))
 
-    def took(self, operation: str, seconds: float) -> None:
-        """Note how long a call of Scenext took."""
-        self._upstream.labels(operation).observe(seconds)
+    def took(self, operation: str, failure: str, seconds: float) -> None:
+        """Note how long a call of Scenext took, and how it failed; blank where it did not."""
+        self._upstream.labels(operation, failure).observe(seconds)
 
     def occupy(self, change: int) -> None:
         """Add to the slots in use; negative when one is free again."""
@@ -108,7 +110,7 @@ class _Counting(logging.Handler):
         self._counter.inc()
 
 
-def _share_a_directory() -> None:
+def share_a_directory() -> None:
     """Name the directory into which all processes write; prometheus-client reads that when it is imported.
 
     That of another master is left alone: at an upgrade (USR2) the new one inherits its name, and it will be removed.

@@ -1,6 +1,5 @@
 """The pages for people: examples are golden exchanges, tables are the code's, translations are in step."""
 
-import inspect
 import json
 import re
 import subprocess
@@ -18,7 +17,6 @@ from scenext_service.scenext import sandbox
 from scenext_service.scenext.auth import PLACEHOLDER
 from scenext_service.scenext.client import Scenext
 from scenext_service.scenext.failures import KeyMissing, KeyPlaceholder
-from scenext_service.serving import metrics
 from scenext_service.tools import tools
 from scenext_service.tools.credentials import Credentials
 from scenext_service.tools.waiting import Waits
@@ -178,15 +176,6 @@ def test_the_fields_of_a_log_line_are_those_of_the_table(
     mcp.client.post("/mcp", json=message, headers=BEARER, environ_overrides={"wsgi.multithread": True})
     pairs = {name for line in log_lines for name in re.findall(r" (\w+)=", line)}
     assert pairs == set(table(text, "`http_method`").column(0))
-
-
-@either("docs/operating.md")
-def test_the_metrics_are_those_of_the_code(text: str) -> None:
-    """Ours: each with its labels."""
-    found = re.findall(r'"(scenext_\w+)",\s+"[^"]+",(?:\s+\(([^)]+)\),)?', inspect.getsource(metrics))
-    rows = table(text, "`scenext_requests_total`").rows
-    documented = [(row[0].strip("`"), re.findall(r"`(\w+)`", row[1])) for row in rows]
-    assert documented == [(name, re.findall(r'"(\w+)"', labels)) for name, labels in found]
 
 
 @pytest.mark.parametrize(("name", "language"), [("README.md", ".md"), ("README.zh.md", ".zh.md")])

@@ -2,9 +2,11 @@
 
 import gc
 import os
+import platform
 import re
 import runpy
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,10 +18,15 @@ from flask import Flask
 
 from scenext_service import create_app
 from scenext_service.config import Config, ConfigError, from_env
+from scenext_service.scenext import failures
 from scenext_service.scenext.sandbox import Sandbox
-from scenext_service.serving.metrics import remove
+from scenext_service.serving import logs
+from scenext_service.serving.metrics import remove, share_a_directory
+from scenext_service.version import VERSION
+from tests.support import pages
 from tests.support.messages import BEARER, KEY, NOT_FOUND, PING, Mcp
 from tests.support.pages import ROOT
+from tests.support.scripted import Reply, ScriptedScenext
 from tests.support.server import running
 
 SENTINEL = "sentinel-name-0b7d"
@@ -30,6 +37,7 @@ def directory() -> Iterator[str]:
     """Return the directory that this process writes to; prometheus-client never closes its files there."""
     create_app(Config(sandbox=True, metrics=True), Sandbox())
     yield os.environ["PROMETHEUS_MULTIPROC_DIR"]
+    logs.configure("INFO")  # which takes the counting of errors away
     # Not above: it has to find the variable when it is imported.
     from prometheus_client.mmap_dict import MmapedDict
 
@@ -53,9 +61,13 @@ def read(mcp: Mcp) -> dict[str, float]:
     return samples(mcp.client.get("/metrics").get_data(as_text=True))
 
 
-def requests_total(era: str, method: str, tool: str, outcome: str, status: int) -> str:
-    labels = f'era="{era}",method="{method}",outcome="{outcome}",status="{status}",tool="{tool}"'
+def requests_total(era: str, method: str, tool: str, outcome: str, status: int, failure: str = "") -> str:
+    labels = f'era="{era}",failure="{failure}",method="{method}",outcome="{outcome}",status="{status}",tool="{tool}"'
     return f"scenext_requests_total{{{labels}}}"
+
+
+def upstream_count(failure: str = "") -> str:
+    return f'scenext_upstream_seconds_count{{failure="{failure}",operation="get_status"}}'
 
 
 def test_without_the_variable_there_are_no_metrics() -> None:
@@ -77,13 +89,21 @@ def test_what_was_asked_and_how_it_ended_is_counted(mcp: Mcp) -> None:
     counted = {name: value for name, value in grown.items() if name.startswith("scenext_requests_total")}
     assert counted == {
         requests_total("modern", "tools/call", "query_video_status", "ok", 200): 1,
-        requests_total("modern", "tools/call", "query_video_status", "tool_error", 200): 1,
+        requests_total("modern", "tools/call", "query_video_status", "tool_error", 200, "NotFound"): 1,
         requests_total("legacy", "ping", "", "ok", 200): 1,
         requests_total("legacy", "unknown", "", "-32601", 200): 1,
         requests_total("", "", "", "", 405): 1,
     }
-    assert grown['scenext_upstream_seconds_count{tool="query_video_status"}'] == 2
-    assert [value for name, value in after.items() if name.startswith("scenext_upstream_slots_in_use")] == [0]
+    took = {name: value for name, value in grown.items() if name.startswith("scenext_upstream_seconds_count")}
+    assert took == {upstream_count(): 1, upstream_count("NotFound"): 1}
+    answered = {name: value for name, value in grown.items() if name.startswith("scenext_request_seconds_count")}
+    assert answered == {
+        'scenext_request_seconds_count{method="tools/call",tool="query_video_status"}': 2,
+        'scenext_request_seconds_count{method="ping",tool=""}': 1,
+        'scenext_request_seconds_count{method="unknown",tool=""}': 1,
+        'scenext_request_seconds_count{method="",tool=""}': 1,
+    }
+    assert after["scenext_upstream_slots_in_use"] == 0
     assert SENTINEL not in str(after)
 
 
@@ -101,10 +121,85 @@ def test_calls_that_wait_are_counted_and_their_pauses_are_not_scenexts(mcp: Mcp)
     assert b'"result"' in b"".join(events)
     response.close()
     after = read(mcp)
-    waiting = [name for name in after if name.startswith("scenext_waiting_calls")]
-    assert [[page.get(name, 0.0) for page in (before, during, after)] for name in waiting] == [[0.0, 1.0, 0.0]]
-    spent = 'scenext_upstream_seconds_sum{tool="query_video_status"}'
-    assert after[spent] - before.get(spent, 0.0) < 0.5
+    assert [page["scenext_waiting_calls"] for page in (before, during, after)] == [0.0, 1.0, 0.0]
+    spent = 'scenext_upstream_seconds_sum{failure="",operation="get_status"}'
+    answered = 'scenext_request_seconds_sum{method="tools/call",tool="query_video_status"}'
+    assert [after[name] - before.get(name, 0.0) < 0.5 for name in (spent, answered)] == [True, True]
+
+
+def test_slots_are_counted_while_they_are_taken(lines: list[str], directory: str) -> None:
+    """Ours: docs/operating.md, "Metrics": in use, there are, and a call for which there was none."""
+    pages: list[dict[str, float]] = []
+
+    def script(request: requests.PreparedRequest) -> Reply:
+        pages.append(read(mcp))
+        mcp.call("query_video_status", {"task_id": "1"})
+        return Reply(200, {"status": "success", "data": {}})
+
+    mcp = Mcp(create_app(Config(metrics=True, upstream_slots=1), ScriptedScenext(script)).test_client())
+    before = read(mcp)
+    mcp.call("query_video_status", {"task_id": "1"})
+    (during,), after = pages, read(mcp)
+    assert [page["scenext_upstream_slots_in_use"] for page in (before, during, after)] == [0, 1, 0]
+    assert [page["scenext_upstream_slots"] for page in (before, during, after)] == [1, 1, 1]
+    busy = requests_total("modern", "tools/call", "query_video_status", "tool_error", 200, "Busy")
+    assert (before.get(busy, 0.0), after[busy]) == (0, 1)
+    # A call that found no slot says nothing of how quick Scenext is.
+    assert [name for name in after if "upstream_seconds" in name and "Busy" in name] == []
+
+
+def test_an_error_of_ours_is_counted_wherever_it_was(mcp: Mcp, directory: str) -> None:
+    """Ours: docs/operating.md, "Metrics": a tool's, and a view's; there from the start, so that an increase is seen."""
+    before = read(mcp)["scenext_errors_total"]
+
+    def script(*request: Any) -> Any:
+        raise ZeroDivisionError
+
+    app = create_app(Config(metrics=True), ScriptedScenext(script))
+    app.add_url_rule("/broken", view_func=script)
+    broken = Mcp(app.test_client())
+    broken.call("query_video_status", {"task_id": "1"})
+    assert broken.client.get("/broken").status_code == 500
+    mcp.call("query_video_status", {"task_id": "sandbox-down"})
+    assert read(mcp)["scenext_errors_total"] == before + 2
+
+
+def test_the_build_is_a_gauge_of_one_with_its_versions(mcp: Mcp) -> None:
+    """Ours: docs/operating.md, "Metrics"."""
+    labels = f'python="{platform.python_version()}",version="{VERSION}"'
+    assert read(mcp)[f"scenext_build_info{{{labels}}}"] == 1
+
+
+@pytest.mark.parametrize("name", ["docs/operating.md", "docs/operating.zh.md"])
+def test_the_page_says_what_is_exposed(mcp: Mcp, name: str) -> None:
+    """Ours: each metric with its type and its labels, and no other."""
+    mcp.call("query_video_status", {"task_id": "sandbox-completed"})
+    exposed = mcp.client.get("/metrics").get_data(as_text=True)
+    types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", exposed, re.MULTILINE))
+    labels = {
+        metric: set(
+            re.findall(r'(\w+)="', " ".join(re.findall(rf"^{metric}(?:_count)?{{(.*)}}", exposed, re.MULTILINE)))
+        )
+        for metric in types
+    }
+    rows = next(
+        found.rows for found in pages.tables(pages.page(name)) if found.rows[0][0] == "`scenext_requests_total`"
+    )
+    documented = {row[0].strip("`"): (row[1], set(re.findall(r"`(\w+)`", row[2]))) for row in rows}
+    assert documented == {metric: (kind, labels[metric]) for metric, kind in types.items()}
+
+
+def test_the_alerts_name_metrics_and_failures_that_there_are(mcp: Mcp) -> None:
+    """Ours: a name that goes stale makes an alert that never fires."""
+    text = pages.page("docs/alerts.yaml")
+    exposed = mcp.client.get("/metrics").get_data(as_text=True)
+    named = {name.removesuffix("_count") for name in re.findall(r"\bscenext_(?!service)\w+", text)}
+    assert named <= set(re.findall(r"^# TYPE (\w+)", exposed, re.MULTILINE))
+    assert len(named) == 5
+    failing = set(re.search(r'failure=~"([\w|]+)"', text)[1].split("|"))  # type: ignore[index]
+    every = [kind for kind in vars(failures).values() if isinstance(kind, type) and not kind.__subclasses__()]
+    outages = {kind.__name__ for kind in every if issubclass(kind, failures.OUTAGES)}
+    assert failing == outages - {"Busy"}  # which has an alert of its own
 
 
 def test_each_call_of_a_batch_is_counted_with_its_tool_and_outcome(mcp: Mcp) -> None:
@@ -117,9 +212,12 @@ def test_each_call_of_a_batch_is_counted_with_its_tool_and_outcome(mcp: Mcp) -> 
     after = read(mcp)
     grown = {name: value - before.get(name, 0.0) for name, value in after.items() if value != before.get(name)}
     counted = {name: value for name, value in grown.items() if name.startswith("scenext_requests_total")}
-    failed = requests_total("legacy", "tools/call", "query_video_status", "tool_error", 200)
-    assert (counted.pop(failed), list(counted.values())) == (2, [1])
-    assert grown['scenext_upstream_seconds_count{tool="query_video_status"}'] == 2
+    failed = [
+        requests_total("legacy", "tools/call", "query_video_status", "tool_error", 200, name)
+        for name in ("ServerFault", "NotFound")
+    ]
+    assert ([counted.pop(name) for name in failed], list(counted.values())) == ([1, 1], [1])
+    assert grown[upstream_count("ServerFault")] == 1
     assert '"None"' not in str(after)
 
 
@@ -135,12 +233,14 @@ def test_all_workers_are_counted_and_an_ended_one_is_forgotten(tmp_path: Path) -
     """Ours: two workers answer, and either serves the numbers of both; the directory goes with the master."""
     home = tmp_path / "tmp"
     home.mkdir()
-    with running(tmp_path, {"SCENEXT_METRICS": "1", "TMPDIR": str(home)}) as server:
+    environ = {"SCENEXT_METRICS": "1", "SCENEXT_UPSTREAM_SLOTS": "70", "TMPDIR": str(home)}
+    with running(tmp_path, environ) as server:
         message: Any = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
         for _ in range(20):
             requests.post(f"{server.url}/mcp", json=message, timeout=30)
         found = samples(requests.get(f"{server.url}/metrics", timeout=30).text)
         assert found[requests_total("legacy", "ping", "", "ok", 200)] == 20
+        assert found["scenext_upstream_slots"] in (70, 140)  # of one worker, if the other has not been asked yet
         assert [name.name[:16] for name in home.iterdir() if name.name.startswith("scenext")] == ["scenext-metrics-"]
         server.stop()
     assert [name for name in home.iterdir() if name.name.startswith("scenext")] == []
@@ -165,6 +265,26 @@ def test_without_the_package_the_start_ends_with_a_word_about_the_extra(monkeypa
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with pytest.raises(ConfigError, match=r"^SCENEXT_METRICS needs prometheus-client: install the `metrics` extra$"):
         from_env({"SCENEXT_METRICS": "1"})
+
+
+def test_another_masters_directory_is_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: at an upgrade (USR2) the new master inherits the variable, and the old one removes the directory."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    given = {
+        "": True,
+        str(tmp_path / "scenext-metrics-1-abc"): True,
+        str(tmp_path / f"scenext-metrics-{os.getpid()}-abc"): False,
+        str(tmp_path / "an-operators"): False,
+    }
+    for directory, another in given.items():
+        if directory:
+            monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", directory)
+        else:
+            monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+        share_a_directory()
+        assert (os.environ["PROMETHEUS_MULTIPROC_DIR"] != directory) == another
+    assert len([made for made in tmp_path.iterdir() if made.name.startswith(f"scenext-metrics-{os.getpid()}-")]) == 2
 
 
 def test_only_the_process_that_made_the_directory_removes_it(tmp_path: Path) -> None:
