@@ -9,11 +9,14 @@ The steps are of MCP 2025-11-25 and 2026-07-28, and of the README: both paths, b
 import http.client
 import json
 import re
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from tests.support.messages import META, NOT_FOUND
@@ -68,6 +71,29 @@ class Unexpected(Exception):
     """Indicate a step that went another way; the message says which, in a few words."""
 
 
+class Secure(NamedTuple):
+    """What HTTPS needs at a port of loopback: the name of the server, and whom to trust."""
+
+    name: str
+    context: ssl.SSLContext
+
+    def connect(self, port: int, timeout: float) -> socket.socket:
+        """Open a connection, and look at the certificate."""
+        plain = socket.create_connection(("127.0.0.1", port), timeout)
+        return self.context.wrap_socket(plain, server_hostname=self.name)
+
+
+class _SecureConnection(http.client.HTTPSConnection):
+    """A connection to a server that believes to be at its name's own port."""
+
+    def __init__(self, port: int, secure: Secure) -> None:
+        super().__init__(secure.name, timeout=TIMEOUT)
+        self._there, self._secure = port, secure
+
+    def connect(self) -> None:
+        self.sock = self._secure.connect(self._there, TIMEOUT)
+
+
 @dataclass(slots=True)
 class Talk:
     """One era's side of the conversation, over one connection that is kept while the host keeps it."""
@@ -75,10 +101,16 @@ class Talk:
     era: str
     port: int
     prefix: str = ""
+    secure: Secure | None = None
     connection: http.client.HTTPConnection = field(init=False)
 
     def __post_init__(self) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
+        plain = partial(http.client.HTTPConnection, "127.0.0.1", self.port, timeout=TIMEOUT)
+        self.connection = _SecureConnection(self.port, self.secure) if self.secure else plain()
+
+    def alone(self) -> "Talk":
+        """Return the same on a connection of its own."""
+        return Talk(self.era, self.port, self.prefix, self.secure)
 
     def send(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
         """Send one request; a body that is a list of bytes goes out chunked."""
@@ -185,11 +217,11 @@ def _events(response: http.client.HTTPResponse) -> Iterator[bytes]:
             data += line.removeprefix(b"data: ")
 
 
-def converse(port: int, prefix: str = "") -> dict[str, str]:
+def converse(port: int, prefix: str = "", secure: Secure | None = None) -> dict[str, str]:
     """Have the conversation with the service at a port of loopback, below a prefix of its paths."""
     outcomes = {}
     for era in ERAS:
-        talk = Talk(era, port, prefix)
+        talk = Talk(era, port, prefix, secure)
         for name, step in STEPS.items():
             try:
                 step(talk)
@@ -200,9 +232,9 @@ def converse(port: int, prefix: str = "") -> dict[str, str]:
     return outcomes
 
 
-def healthy(port: int, prefix: str = "") -> bool:
+def healthy(port: int, prefix: str = "", secure: Secure | None = None) -> bool:
     """Tell whether the service answers."""
-    talk = Talk("modern", port, prefix)
+    talk = Talk("modern", port, prefix, secure)
     with suppress(Unexpected):
         return talk.send("GET", "/healthz").status == 200
     return False
@@ -275,7 +307,7 @@ def _slash(talk: Talk) -> None:
 
 
 def _chunked(talk: Talk) -> None:
-    alone = Talk(talk.era, talk.port, talk.prefix)  # a host that leaves the body unread has to close the connection
+    alone = talk.alone()  # a host that leaves the body unread has to close the connection
     try:
         _listed(alone.ask("tools/list", {}, split=lambda body: (body[:7], body[7:])))
     finally:
@@ -314,7 +346,7 @@ def _film(talk: Talk) -> None:
 
 def _wait(talk: Talk) -> None:
     def one(kind: str) -> Waited:
-        alone = Talk(talk.era, talk.port, talk.prefix)
+        alone = talk.alone()
         try:
             return alone.wait(WAIT, kind)
         finally:

@@ -5,15 +5,22 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from .conversation import Secure
+from .machine import Machine
 from .site import Running, Site
 
 
 class Address(NamedTuple):
-    """Where a host serves: a port of loopback, and the prefixes of the service's paths; and what runs there."""
+    """Where a host serves: a port of loopback, and the prefixes of the service's paths; and what runs there.
+
+    Over HTTPS where it is `secure`; on a `machine` of its own, where a check has something to do there.
+    """
 
     port: int
     running: Running
     prefixes: tuple[str, ...] = ("",)
+    secure: Secure | None = None
+    machine: Machine | None = None
 
 
 Start = Callable[[Site], AbstractContextManager[Address]]

@@ -20,13 +20,13 @@ from pathlib import Path
 
 from tests.interop import debian
 
-from . import apache, procfile, servers, uwsgi
+from . import apache, procfile, servers, systemd, uwsgi
 from .conversation import KEY, OK, Unexpected, converse
 from .hosts import Host
 from .pages import FOLDER, Pages
 from .site import HERE, Site
 
-HOSTS: tuple[Host, ...] = (*procfile.HOSTS, *servers.HOSTS, *apache.HOSTS, *uwsgi.HOSTS)
+HOSTS: tuple[Host, ...] = (*procfile.HOSTS, *systemd.HOSTS, *servers.HOSTS, *apache.HOSTS, *uwsgi.HOSTS)
 
 FOREMAN = "foreman@3.0.1"  # npm's
 
@@ -46,7 +46,7 @@ def attempt(host: Host, site: Site) -> tuple[str, list[str]]:
             problems = [
                 f"at {prefix or '/'}, {step}: {outcome!r} in place of {expected!r}"
                 for prefix in address.prefixes
-                for step, outcome in converse(address.port, prefix).items()
+                for step, outcome in converse(address.port, prefix, address.secure).items()
                 if outcome != (expected := host.quirks.get(step.partition(" ")[2], OK))
             ]
             found = host.check(site, address) if host.check else None

@@ -14,10 +14,9 @@ from tests.support.pages import ROOT
 from tests.support.server import wait_until
 from tests.support.upstream import CERTIFICATE, Upstream
 
-from . import waits
+from . import nginx, waits
 from .conversation import Talk
 from .hosts import Address, Host
-from .nginx import nginx
 from .refusals import beside_refused_bodies
 from .site import Site, ports, wait_until_healthy
 
@@ -33,10 +32,9 @@ def behind_nginx(site: Site) -> Iterator[Address]:
     """gunicorn with the shipped configuration, at the root of an nginx and under a sub-path of it."""
     site.prepare(site.pages.commands(PAGE, "A server of your own"))
     at = ports()
-    command = site.pages.commands(PAGE, "gunicorn behind nginx")[-1]
     bind = {"GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{at.app}"}
-    server = site.pages.file(PAGE, "/etc/nginx/sites-enabled/scenext")
-    with site.running(command, f"gunicorn-{at.app}", bind) as running, nginx(site, server, at):
+    (command,) = site.pages.commands(PAGE, "A first start")
+    with site.running(command, f"gunicorn-{at.app}", bind) as running, nginx.debian(site, PAGE, "nginx", at):
         wait_until_healthy(at.front, "", running)
         yield Address(at.front, running, ("", "/scenext"))
 
@@ -69,7 +67,7 @@ def beanstalk(site: Site) -> Iterator[Address]:
     server = site.pages.file(PLATFORMS, ".platform/nginx/conf.d/body.conf")
     server += "server { listen 80; location / { proxy_http_version 1.1; proxy_pass http://127.0.0.1:8000; } }"
     command = site.pages.part(PLATFORMS, "Other platforms", "procfile").removeprefix("web: ")
-    with site.running(command, f"beanstalk-{at.app}", bind) as running, nginx(site, server, at):
+    with site.running(command, f"beanstalk-{at.app}", bind) as running, nginx.least(site, server, at):
         wait_until_healthy(at.front, "", running)
         yield Address(at.front, running)
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -11,10 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.pages import ROOT
+from tests.support import checkout
 from tests.support.server import free_port
 
-from .conversation import healthy
+from .conversation import Secure, healthy
 from .pages import Pages
 
 HERE = Path(__file__).parent
@@ -34,6 +33,7 @@ _PLACES = {
     "/home/YOU/scenext_service": "code",
     "/var/www": "www",
     "/etc/apache2": "apache",
+    "/etc/nginx": "nginx",
 }
 
 
@@ -72,12 +72,7 @@ class Site:
         self._done: set[str] = set()
         for place in (self.code, self.logs, folder / "www", folder / "home"):
             place.mkdir()
-        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
-        for name in filter(None, names):
-            if (ROOT / name).is_file():
-                (self.code / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(ROOT / name, self.code / name)
+        checkout.copy(self.code)
 
     def local(self, text: str, at: Ports | None = None) -> str:
         """Return the text of a page with this run's places and ports in it."""
@@ -85,7 +80,8 @@ class Site:
             text = text.replace(there, str(self.folder / here))
         if at:
             text = re.sub(r"\b8000\b", str(at.app), text).replace(":3031", f":{at.socket}")
-            text = re.sub(r"(?<=listen )80(?=;)|\*:80(?=>)", f"127.0.0.1:{at.front}", text)
+            text = re.sub(r"(?<=listen )80(?=[; ])|\*:80(?=>)", f"127.0.0.1:{at.front}", text)
+            text = text.replace("listen [::]:80", f"listen [::1]:{at.front}")
         return text
 
     def environ(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -167,10 +163,10 @@ class Site:
                 process.wait()
 
 
-def wait_until_healthy(port: int, prefix: str, running: Running) -> None:
+def wait_until_healthy(port: int, prefix: str, running: Running, secure: Secure | None = None) -> None:
     """Return once the service answers. Raises RuntimeError with what the host printed."""
     end = time.monotonic() + START_TIMEOUT
-    while not healthy(port, prefix):
+    while not healthy(port, prefix, secure):
         if time.monotonic() > end:
             printed = running.log.read_text(encoding="utf-8", errors="replace")[-3000:]
             raise RuntimeError(f"not healthy after {START_TIMEOUT:g} seconds:\n{printed}")

@@ -4,16 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from . import waits
+from . import nginx, waits
 from .conversation import AT_ONCE
 from .hosts import Address, Host
-from .nginx import nginx
 from .pages import replaced
 from .site import Site, ports, wait_until_healthy
 
 PAGE = "uwsgi.md"
 PYTHONANYWHERE = "pythonanywhere.md"
 SUB_PATH = "/scenext"
+NGINX, DEBIAN = "Behind nginx, under a sub-path", "Debian's uWSGI"  # headings
 
 LENGTH_REQUIRED = "411 Length Required: this server hands no chunked body over; send a Content-Length"
 
@@ -21,10 +21,10 @@ LENGTH_REQUIRED = "411 Length Required: this server hands no chunked body over; 
 @contextmanager
 def alone(site: Site) -> Iterator[Address]:
     """uWSGI as an HTTP server."""
-    site.prepare(site.pages.commands(PAGE, "uWSGI"))
+    command = _installed(site)
     at = ports()
     site.write("uwsgi.ini", site.local(site.pages.file(PAGE, "uwsgi.ini"), at))
-    with site.running(site.pages.commands(PAGE, "By itself")[0], f"uwsgi-{at.app}") as running:
+    with site.running(command, f"uwsgi-{at.app}") as running:
         wait_until_healthy(at.app, "", running)
         yield Address(at.app, running)
 
@@ -32,32 +32,41 @@ def alone(site: Site) -> Iterator[Address]:
 @contextmanager
 def behind_nginx(site: Site) -> Iterator[Address]:
     """uWSGI behind nginx's `uwsgi_pass`, below a path."""
-    site.prepare(site.pages.commands(PAGE, "uWSGI"))
+    command = _installed(site)
     at = ports()
-    heading = "Behind nginx, under a sub-path"
-    lines = {"http": "", "http-keepalive": "", "module": site.pages.part(PAGE, heading, "ini")}
-    site.write("uwsgi.ini", site.local(replaced(site.pages.file(PAGE, "uwsgi.ini"), lines), at))
-    server = site.pages.file(PAGE, "/etc/nginx/sites-enabled/scenext")
-    command = site.pages.commands(PAGE, "By itself")[0]
-    with site.running(command, f"uwsgi-{at.socket}") as running, nginx(site, server, at):
+    site.write("uwsgi.ini", site.local(for_nginx(site), at))
+    with site.running(command, f"uwsgi-{at.socket}") as running, nginx.debian(site, PAGE, NGINX, at):
         wait_until_healthy(at.front, SUB_PATH, running)
         yield Address(at.front, running, (SUB_PATH,))
+
+
+def for_nginx(site: Site) -> str:
+    """Return the page's file as it is to be changed for nginx."""
+    lines = {"http": "", "http-keepalive": "", "module": site.pages.part(PAGE, NGINX, "ini")}
+    return replaced(site.pages.file(PAGE, "uwsgi.ini"), lines)
 
 
 @contextmanager
 def pythonanywhere(site: Site) -> Iterator[Address]:
     """The page's WSGI file, in what PythonAnywhere runs it with: uWSGI without threads, behind nginx."""
-    site.prepare(site.pages.commands(PAGE, "uWSGI"))
+    _installed(site)
     site.prepare(site.pages.commands(PYTHONANYWHERE, "PythonAnywhere"))
     at = ports()
     name = "/var/www/YOU_pythonanywhere_com_wsgi.py"
     path = site.write(name, site.local(site.pages.file(PYTHONANYWHERE, name)))
     command = f"uwsgi --socket 127.0.0.1:{at.socket} --wsgi-file {path} --virtualenv {site.code}/.venv"
     command += " --chdir / --master --processes 2 --need-app --die-on-term --uid www-data --gid www-data"
-    server = site.pages.file(PAGE, "/etc/nginx/sites-enabled/scenext").replace("/scenext/", "/")
-    with site.running(command, f"pythonanywhere-{at.socket}") as running, nginx(site, server, at):
+    server = site.pages.file(PAGE, nginx.SITE).replace("/scenext/", "/")
+    with site.running(command, f"pythonanywhere-{at.socket}") as running, nginx.least(site, server, at):
         wait_until_healthy(at.front, "", running)
         yield Address(at.front, running)
+
+
+def _installed(site: Site) -> str:
+    """Install uWSGI as the page does; return the command that starts it."""
+    *install, start = site.pages.commands(PAGE, "By itself")
+    site.prepare([*site.pages.commands(PAGE, "uWSGI"), *install])
+    return start
 
 
 def what_waits(site: Site, address: Address) -> str:

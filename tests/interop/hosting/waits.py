@@ -77,7 +77,7 @@ def reload(address: Address, act: Callable[[], object], *, ends: bool = True) ->
     """Tell that a reload loses no answer of calls that wait, and whether it ends them. Raises AssertionError."""
     _answered(address, act, ends)
     assert address.running.process.poll() is None, "a reload ended it"
-    assert healthy(address.port, address.prefixes[0]), "not healthy after a reload"
+    assert healthy(address.port, address.prefixes[0], address.secure), "not healthy after a reload"
     return f"a reload {_WORDS[ends]}"
 
 
@@ -137,15 +137,21 @@ class _Caller:
     def __init__(self, address: Address, seconds: int, kind: str) -> None:
         body, headers = Talk("modern", address.port).write("tools/call", *waiting(seconds, kind))
         lines = [f"{name}: {value}" for name, value in headers.items()]
-        head = [f"POST {address.prefixes[0]}/mcp HTTP/1.1", "Host: 127.0.0.1", "Connection: close", *lines]
+        secure = address.secure
+        host = f"Host: {secure.name if secure else '127.0.0.1'}"
+        head = [f"POST {address.prefixes[0]}/mcp HTTP/1.1", host, "Connection: close", *lines]
         self.answer = b""
-        self.sock = socket.create_connection(("127.0.0.1", address.port), GONE)
+        there = ("127.0.0.1", address.port)
+        self.sock = secure.connect(address.port, GONE) if secure else socket.create_connection(there, GONE)
         self.called = time.monotonic()
         self.sock.sendall("\r\n".join([*head, f"Content-Length: {len(body)}", "", ""]).encode() + body)
 
 
-def many(address: Address, callers: int) -> str:
-    """Tell that so many calls wait at the same time, and are no burden to the rest. Raises AssertionError."""
+def many(address: Address, callers: int, where: str = "in one process") -> str:
+    """Tell that so many calls wait at the same time, and are no burden to the rest; `where` is the table's for it.
+
+    Raises AssertionError.
+    """
     _allow_descriptors(callers + 100)
     kinds = [*WAITS]
     with selectors.DefaultSelector() as selector, ExitStack() as sockets:
@@ -163,7 +169,7 @@ def many(address: Address, callers: int) -> str:
     assert min(seconds) > LONGER - PUNCTUAL, f"an answer after {min(seconds):.1f} s"
     assert max(seconds) < LONGER + GONE, f"an answer after {max(seconds):.1f} s"
     assert (listed.status, prompt < PROMPT) == (200, True), f"tools/list took {prompt:.1f} s: {listed.status}"
-    return f"{callers} calls wait for the end of a job in one process"
+    return f"{callers} calls wait for the end of a job {where}"
 
 
 def _receive(selector: selectors.BaseSelector, end: float) -> list[float]:
@@ -188,4 +194,4 @@ def _allow_descriptors(wanted: int) -> None:
 
 
 def _talk(address: Address) -> Talk:
-    return Talk("modern", address.port, address.prefixes[0])
+    return Talk("modern", address.port, address.prefixes[0], address.secure)
