@@ -1,116 +1,30 @@
-"""A Flask service that speaks MCP over plain HTTP and answers with the Scenext API. `create_app` wires it.
+"""A Flask service that speaks MCP over plain HTTP and answers with the Scenext API; `create_app` makes it.
 
-`mcp/`, `scenext/`, `serving/` and `views/` know nothing of each other; `tools/` knows `mcp/` and `scenext/`. This
-module knows all, and it alone knows the configuration.
+`mcp/`, `scenext/`, `serving/` and `views/` know nothing of each other; `tools/` knows `mcp/` and `scenext/`. `factory`
+knows all.
 """
 
-import logging
-import os
+import platform
+import sys
+from typing import TYPE_CHECKING
 
-from requests.adapters import BaseAdapter
+if sys.version_info < (3, 11):  # noqa: UP036 - whoever starts it with an older one fails on the next import
+    sys.exit(f"scenext_service cannot start: it needs Python 3.11 or newer; this is {platform.python_version()}")
 
-from . import config as configuration
-from . import mcp
-from .config import Config
-from .scenext.auth import PLACEHOLDER
-from .scenext.client import Scenext
-from .scenext.sandbox import Sandbox
-from .scenext.sandbox_jobs import PATHS, leads_to
-from .serving import health, leaving, logs
-from .serving.address import address
-from .serving.application import Service, noted
-from .serving.metrics import Metrics
-from .tools import instructions, title, tools
-from .tools.credentials import Credentials
-from .tools.waiting import Waits
-from .version import VERSION
-from .views import card, media, page
+if TYPE_CHECKING:
+    from requests.adapters import BaseAdapter
+
+    from .config import Config
+    from .serving.application import Service
 
 __all__ = ["create_app"]
 
-log = logging.getLogger(__name__)
 
-
-def create_app(config: Config | None = None, adapter: BaseAdapter | None = None) -> Service:
+def create_app(config: "Config | None" = None, adapter: "BaseAdapter | None" = None) -> "Service":
     """Make the application; the configuration comes from the environment where it is left out.
 
-    `adapter` replaces the transport under the Scenext client. Raises config.ConfigError.
+    `adapter` replaces the transport under the Scenext client. Raises environment.ConfigError.
     """
-    config = config or configuration.from_env(os.environ)
-    logs.configure(config.log_level, config.log_format)
-    _warn(config)
-    app = Service(__name__)
-    metrics = Metrics(config.upstream_slots) if config.metrics else None
-    scenext = Scenext(
-        config.api_base_url,
-        timeout=config.timeout,
-        slots=config.upstream_slots,
-        adapter=adapter or (Sandbox() if config.sandbox else None),
-        in_use=metrics.occupy if metrics else _nobody_counts,
-        took=metrics.took if metrics else _nobody_counts,
-    )
-    counted = metrics.wait if metrics else _nobody_counts
-    waits = Waits(config.max_wait, config.waiting_calls, stopping=lambda: app.stopping, in_use=counted)
-    keys = Credentials(config.api_key, config.access_token)
-    server = _server(config, tools(scenext, keys, config.default_quality, waits, card.URI, config.sandbox))
+    from . import factory  # not above: gunicorn's settings are in this package too, and gevent must come before ssl
 
-    def report(record: mcp.Record) -> None:
-        level = logging.WARNING if record.reason else logging.INFO
-        if metrics is None and not logs.wanted(level):
-            return
-        fields = record.fields()
-        logs.write_request(fields, level)
-        if metrics is not None:
-            metrics.observe(fields)
-
-    origins = mcp.Origins(config.allowed_origins, own=config.public)
-    reached = address if config.sandbox else None
-    app.register_blueprint(
-        mcp.create_blueprint(server, origins, config.max_body, report, config.max_wait, leaving.left, reached)
-    )
-    app.register_blueprint(health.create_blueprint(config.sandbox, metrics))
-    app.register_blueprint(page.create_blueprint(_facts(config), noted))
-    if config.sandbox:
-        app.register_blueprint(media.create_blueprint(PATHS, leads_to, noted))
-    return app
-
-
-def _server(config: Config, its_tools: list[mcp.Tool]) -> mcp.Server:
-    view = mcp.apps.view(card.URI, "job", card.TITLE, card.html(), config.media_origins)
-    return mcp.Server(
-        info={"name": "scenext_service", "title": title(config.sandbox), "version": VERSION},
-        instructions=instructions(config.max_wait, config.sandbox),
-        tools=mcp.Registry(its_tools),
-        resources=mcp.Resources([view]),
-        extensions={mcp.apps.EXTENSION: {}},
-        icons={"icons": [page.icon()]},
-    )
-
-
-def _facts(config: Config) -> page.Facts:
-    """Return what people are told of this deployment."""
-    lends = config.api_key not in (None, PLACEHOLDER)
-    lent = ("token" if config.access_token else "all") if lends else "none"
-    return page.Facts(config.sandbox, lent, config.max_wait, config.media_origins)
-
-
-def _nobody_counts(*what: object) -> None:
-    """Do nothing: the operator asked for no metrics."""
-
-
-def _warn(config: Config) -> None:
-    """Log a warning for each setting that could surprise the operator."""
-    if config.sandbox:
-        log.warning("SCENEXT_SANDBOX is on: no call reaches Scenext, jobs and videos are made up")
-    if config.api_key == PLACEHOLDER:
-        log.warning("SCENEXT_API_KEY is the placeholder of the documentation and counts as none")
-    elif config.api_key is None:
-        if config.access_token:
-            log.warning("SCENEXT_ACCESS_TOKEN has no effect: there is no SCENEXT_API_KEY to lend")
-    elif config.access_token:
-        log.warning("SCENEXT_API_KEY is lent to every caller who presents SCENEXT_ACCESS_TOKEN")
-    else:
-        log.warning(
-            "SCENEXT_API_KEY is lent to every caller who brings no key: whoever reaches this server spends its points;"
-            " set SCENEXT_ACCESS_TOKEN to ask for a token"
-        )
+    return factory.create_app(config, adapter)

@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
+from .environment import ConfigError, Environment
+from .scenext import network
 from .scenext.auth import MIN_SECRET, PLACEHOLDER, is_key
 from .scenext.client import QUALITIES
+
+__all__ = ["Config", "ConfigError", "from_env"]
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("logfmt", "json")
@@ -24,11 +28,26 @@ MAX_WAIT = 900  # seconds; no client is known that waits longer for one call
 # An origin as a Content-Security-Policy takes it, `https://*.example.com` among them. Its syntax has no IPv6 address.
 _SOURCE = re.compile(r"https?://(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*(?::[0-9]{1,5})?", re.IGNORECASE)
 
-_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+VARIABLES = (
+    "SCENEXT_API_BASE_URL",
+    "SCENEXT_API_KEY",
+    "SCENEXT_ACCESS_TOKEN",
+    "SCENEXT_DEFAULT_QUALITY",
+    "SCENEXT_LOG_LEVEL",
+    "SCENEXT_LOG_FORMAT",
+    "SCENEXT_ALLOWED_ORIGINS",
+    "SCENEXT_MEDIA_ORIGINS",
+    "SCENEXT_TIMEOUT",
+    "SCENEXT_UPSTREAM_SLOTS",
+    "SCENEXT_MAX_WAIT",
+    "SCENEXT_WAITING_CALLS",
+    "SCENEXT_SANDBOX",
+    "SCENEXT_METRICS",
+)
 
-
-class ConfigError(Exception):
-    """A variable that this service cannot start with; the message names it and says what is wanted."""
+# What Kubernetes sets for a Service that is called `scenext`, or begins so: SCENEXT_PORT is then `tcp://10.0.0.11:80`.
+# Source: its manual, "Accessing the Service", "Environment Variables".
+_KUBERNETES = re.compile(r"\w+_SERVICE_(HOST|PORT(_\w+)?)=.*|\w+_PORT(_\d+_[A-Z]+)?=[a-z]+://.*|\w+_PORT_\d+_[A-Z]+_.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,89 +69,69 @@ class Config:
     sandbox: bool = False
     metrics: bool = False
     public: bool = False  # reached by others than this machine: a platform set PORT
+    proxy: str | None = None  # that calls of the API go through: `host:port (VARIABLE)`
+    unknown: tuple[str, ...] = ()  # variables that begin as ours do, and mean nothing
     max_body: int = 8 * 1024 * 1024  # bytes of a request; images travel in `gen_video` as Base64
 
 
 def from_env(environ: Mapping[str, str]) -> Config:
     """Read the configuration from environment variables; blank means unset. Raises ConfigError."""
-    env = {name: value.strip() for name, value in environ.items() if value.strip()}
+    env = Environment(environ)
     default = Config()
+    base_url = _base_url(env, default.api_base_url)
+    sandbox = env.switch("SCENEXT_SANDBOX")
     return Config(
-        api_base_url=_base_url(env, default.api_base_url),
+        api_base_url=base_url,
         api_key=_lent_key(env),
         access_token=_secret(env, "SCENEXT_ACCESS_TOKEN"),
-        default_quality=_choice(env, "SCENEXT_DEFAULT_QUALITY", QUALITIES, default.default_quality),
-        log_level=_choice(env, "SCENEXT_LOG_LEVEL", LOG_LEVELS, default.log_level),
-        log_format=_choice(env, "SCENEXT_LOG_FORMAT", LOG_FORMATS, default.log_format),
+        default_quality=env.choice("SCENEXT_DEFAULT_QUALITY", QUALITIES, default.default_quality),
+        log_level=env.choice("SCENEXT_LOG_LEVEL", LOG_LEVELS, default.log_level),
+        log_format=env.choice("SCENEXT_LOG_FORMAT", LOG_FORMATS, default.log_format),
         allowed_origins=_origins(env),
         media_origins=_media_origins(env, default.media_origins),
-        timeout=_seconds(env, "SCENEXT_TIMEOUT", default.timeout, MAX_TIMEOUT),
-        upstream_slots=_whole(env, "SCENEXT_UPSTREAM_SLOTS", default.upstream_slots, 1, 10_000),
-        max_wait=_whole(env, "SCENEXT_MAX_WAIT", default.max_wait, 0, MAX_WAIT),
-        waiting_calls=_whole(env, "SCENEXT_WAITING_CALLS", default.waiting_calls, 1, 10_000),
-        sandbox=_switch(env, "SCENEXT_SANDBOX"),
+        timeout=env.seconds("SCENEXT_TIMEOUT", default.timeout, MAX_TIMEOUT),
+        upstream_slots=env.whole("SCENEXT_UPSTREAM_SLOTS", default.upstream_slots, 1, 10_000),
+        max_wait=env.whole("SCENEXT_MAX_WAIT", default.max_wait, 0, MAX_WAIT),
+        waiting_calls=env.whole("SCENEXT_WAITING_CALLS", default.waiting_calls, 1, 10_000),
+        sandbox=sandbox,
         metrics=_metrics(env),
         public="PORT" in env,
+        proxy=None if sandbox else _way_out(base_url, environ),
+        unknown=_unknown(environ),
     )
 
 
-def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...], default: str) -> str:
-    given = env.get(name, default)
-    for choice in choices:
-        if given.lower() == choice.lower():
-            return choice
-    raise ConfigError(f"{name} must be one of {', '.join(choices)}; it is {given!r}")
-
-
-def _seconds(env: Mapping[str, str], name: str, default: float, most: float) -> float:
-    given = env.get(name)
-    if given is None:
-        return default
+def _way_out(base_url: str, environ: Mapping[str, str]) -> str | None:
+    """Return the proxy in use, once it is sure that it and the trusted certificates can be used."""
     try:
-        number = float(given)
-    except ValueError:
-        number = -1
-    if 0 < number <= most:  # NaN fails this comparison
-        return number
-    raise ConfigError(f"{name} must be a number of seconds above 0 and at most {most:g}; it is {given!r}")
+        network.check_certificates(base_url, environ)
+        found = network.proxy(base_url, environ)
+    except network.Unusable as error:
+        raise ConfigError(str(error)) from None
+    return None if found is None else f"{found.address} ({found.variable})"
 
 
-def _whole(env: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
-    given = env.get(name)
-    if given is None:
-        return default
-    try:
-        number = int(given)
-    except ValueError:
-        number = -1
-    if least <= number <= most:
-        return number
-    raise ConfigError(f"{name} must be a whole number from {least} to {most}; it is {given!r}")
+def _unknown(environ: Mapping[str, str]) -> tuple[str, ...]:
+    given = {name: value for name, value in environ.items() if name.startswith("SCENEXT_") and value.strip()}
+    others = [name for name, value in given.items() if not _KUBERNETES.fullmatch(f"{name}={value}")]
+    return tuple(sorted(set(others) - set(VARIABLES)))
 
 
-def _switch(env: Mapping[str, str], name: str) -> bool:
-    given = env.get(name, "0")
-    try:
-        return _SWITCH[given.lower()]
-    except KeyError:
-        raise ConfigError(f"{name} must be 1 or 0; it is {given!r}") from None
-
-
-def _metrics(env: Mapping[str, str]) -> bool:
-    wanted = _switch(env, "SCENEXT_METRICS")
+def _metrics(env: Environment) -> bool:
+    wanted = env.switch("SCENEXT_METRICS")
     if wanted and find_spec("prometheus_client") is None:
         raise ConfigError("SCENEXT_METRICS needs prometheus-client: install the `metrics` extra")
     return wanted
 
 
-def _secret(env: Mapping[str, str], name: str) -> str | None:
-    given = env.get(name)
+def _secret(env: Environment, name: str) -> str | None:
+    given = env.text(name)
     if given is None or is_key(given):
         return given
     raise ConfigError(f"{name} must be a single word of printable ASCII without commas")  # never print a secret
 
 
-def _lent_key(env: Mapping[str, str]) -> str | None:
+def _lent_key(env: Environment) -> str | None:
     given = _secret(env, "SCENEXT_API_KEY")
     if given is None or given == PLACEHOLDER or len(given) >= MIN_SECRET:
         return given
@@ -140,8 +139,8 @@ def _lent_key(env: Mapping[str, str]) -> str | None:
     raise ConfigError(f"SCENEXT_API_KEY must have at least {MIN_SECRET} characters")
 
 
-def _base_url(env: Mapping[str, str], default: str) -> str:
-    given = env.get("SCENEXT_API_BASE_URL", default)
+def _base_url(env: Environment, default: str) -> str:
+    given = env.text("SCENEXT_API_BASE_URL") or default
     try:
         parts = urlsplit(given)
         valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and given.isascii()
@@ -152,8 +151,8 @@ def _base_url(env: Mapping[str, str], default: str) -> str:
     return given.rstrip("/")
 
 
-def _origins(env: Mapping[str, str]) -> frozenset[str]:
-    origins = env.get("SCENEXT_ALLOWED_ORIGINS", "").replace(",", " ").split()
+def _origins(env: Environment) -> frozenset[str]:
+    origins = (env.text("SCENEXT_ALLOWED_ORIGINS") or "").replace(",", " ").split()
     for origin in origins:
         try:
             parts = urlsplit(origin)
@@ -168,8 +167,8 @@ def _origins(env: Mapping[str, str]) -> frozenset[str]:
     return frozenset(origins)
 
 
-def _media_origins(env: Mapping[str, str], default: frozenset[str]) -> frozenset[str]:
-    origins = env.get("SCENEXT_MEDIA_ORIGINS", "").replace(",", " ").split()
+def _media_origins(env: Environment, default: frozenset[str]) -> frozenset[str]:
+    origins = (env.text("SCENEXT_MEDIA_ORIGINS") or "").replace(",", " ").split()
     for origin in origins:
         if not _SOURCE.fullmatch(origin):
             raise ConfigError(

@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flask import Flask, Request, Response, current_app, jsonify, request
@@ -67,6 +67,7 @@ class Service(Flask):
 
     response_class = PlainResponse
     stopping = False
+    about: Mapping[str, Any] = {}  # what the line of the start says
 
     def __init__(self, name: str) -> None:
         super().__init__(name, static_folder=None)
@@ -80,6 +81,10 @@ class Service(Flask):
         environ["scenext.started"] = time.monotonic()
         environ["scenext.request_id"] = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         return self.wsgi_app(environ, start_response)
+
+    def announce(self, **where: Any) -> None:
+        """Write the line of the start; `where` is what the server knows: its address, its workers."""
+        log.info("started", extra={"fields": {**self.about, **where}})
 
     def stop(self) -> None:
         """End the calls that wait, with the answers that they have: the process is told to end."""

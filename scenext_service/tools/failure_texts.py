@@ -172,3 +172,10 @@ def _detail(failure: failures.ScenextError, colon: str) -> str:
     if isinstance(failure, failures.DeadlinePassed) or not failure.detail:
         return failure.detail
     return f"{colon}“{failure.detail}”"
+
+
+def what_happened(failure: failures.ScenextError) -> str:
+    """Return the first sentence of the text for a failure, in English: what happened, without what to do next."""
+    sentence, _, _ = TEXTS[type(failure)].english.partition(". ")
+    text = sentence.format(detail=_detail(failure, ": "), status=failure.status)
+    return f"{text.removesuffix('.')}."
