@@ -28,6 +28,7 @@ MAX_WAIT = 900  # seconds; no client is known that waits longer for one call
 # An origin as a Content-Security-Policy takes it, `https://*.example.com` among them. Its syntax has no IPv6 address.
 _SOURCE = re.compile(r"https?://(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*(?::[0-9]{1,5})?", re.IGNORECASE)
 
+PREFIX = "SCENEXT_"
 VARIABLES = (
     "SCENEXT_API_BASE_URL",
     "SCENEXT_API_KEY",
@@ -112,7 +113,7 @@ def _way_out(base_url: str, environ: Mapping[str, str]) -> str | None:
 
 
 def _unknown(environ: Mapping[str, str]) -> tuple[str, ...]:
-    given = {name: value for name, value in environ.items() if name.startswith("SCENEXT_") and value.strip()}
+    given = {name: value for name, value in environ.items() if name.startswith(PREFIX) and value.strip()}
     others = [name for name, value in given.items() if not _KUBERNETES.fullmatch(f"{name}={value}")]
     return tuple(sorted(set(others) - set(VARIABLES)))
 

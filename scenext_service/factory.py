@@ -8,9 +8,8 @@ from typing import Any
 
 from requests.adapters import BaseAdapter
 
-from . import config as configuration
 from . import mcp
-from .config import Config
+from .config import PREFIX, VARIABLES, Config, from_env
 from .scenext.auth import PLACEHOLDER
 from .scenext.client import Scenext
 from .scenext.sandbox import Sandbox
@@ -33,7 +32,7 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
 
     `adapter` replaces the transport under the Scenext client. Raises environment.ConfigError.
     """
-    config = config or configuration.from_env(os.environ)
+    config = config or from_env(os.environ)
     logs.configure(config.log_level, config.log_format)
     for warning in warnings(config):
         log.warning("%s", warning)
@@ -123,11 +122,17 @@ def _nobody_counts(*what: object) -> None:
     """Do nothing: the operator asked for no metrics."""
 
 
+def _meant(unknown: str) -> str:
+    """Ask for the variable with the nearest name, if one is near; what all names begin with says nothing."""
+    names = [name.removeprefix(PREFIX) for name in VARIABLES]
+    nearest = difflib.get_close_matches(unknown.removeprefix(PREFIX), names, 1, cutoff=0.5)
+    return f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""
+
+
 def warnings(config: Config) -> Iterator[str]:
     """Yield a line for each setting that could surprise the operator."""
     for name in config.unknown:
-        nearest = difflib.get_close_matches(name, configuration.VARIABLES, 1)
-        yield f"unknown variable {name} has no effect" + (f"; did you mean {nearest[0]}?" if nearest else "")
+        yield f"unknown variable {name} has no effect{_meant(name)}"
     if config.sandbox:
         yield "SCENEXT_SANDBOX is on: no call reaches Scenext, jobs and videos are made up"
     if config.api_key == PLACEHOLDER:

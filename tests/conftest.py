@@ -78,6 +78,15 @@ def no_network_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, no_network_settings: None) -> pytest.MonkeyPatch:
+    """Take everything that the configuration reads out of the environment."""
+    for name in os.environ:
+        if name.startswith("SCENEXT_") or name in ("PORT", "WEB_CONCURRENCY", "GUNICORN_CMD_ARGS"):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
 @contextmanager
 def connected(worker: Worker, seconds: float = 20) -> Iterator[tuple[socket.socket, Connection]]:
     """Yield the client's end of a connection, and the server's as a worker has it."""

@@ -1,15 +1,14 @@
 """`config.from_env`, and the budget that the configuration and gunicorn's settings share."""
 
 import dataclasses
-import runpy
 from typing import Any
 
 import pytest
 
-from scenext_service.config import MAX_TIMEOUT, Config, ConfigError, from_env
+from scenext_service.config import MAX_TIMEOUT, VARIABLES, Config, ConfigError, from_env
+from scenext_service.serving import capacity, settings
 
 from .support.messages import KEY
-from .support.pages import ROOT
 
 ORIGINS = frozenset({"https://a", "http://b:80", "app://c"})
 MEDIA = frozenset({"https://*.a.example", "http://127.0.0.1:80", "https://b"})
@@ -35,27 +34,10 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
     )
 
 
-VARIABLES = [
-    "SCENEXT_API_BASE_URL",
-    "SCENEXT_API_KEY",
-    "SCENEXT_ACCESS_TOKEN",
-    "SCENEXT_DEFAULT_QUALITY",
-    "SCENEXT_LOG_LEVEL",
-    "SCENEXT_ALLOWED_ORIGINS",
-    "SCENEXT_MEDIA_ORIGINS",
-    "SCENEXT_TIMEOUT",
-    "SCENEXT_UPSTREAM_SLOTS",
-    "SCENEXT_MAX_WAIT",
-    "SCENEXT_WAITING_CALLS",
-    "SCENEXT_SANDBOX",
-    "PORT",
-]
-
-
 @pytest.mark.parametrize("blank", ["", " ", "\t\n"])
 def test_a_blank_variable_is_unset(blank: str) -> None:
     """Ours: platforms and `.env` files leave empty variables behind."""
-    assert from_env(dict.fromkeys(VARIABLES, blank)) == Config()
+    assert from_env(dict.fromkeys([*VARIABLES, "SCENEXT_SANDOBX", "PORT", "HTTPS_PROXY"], blank)) == Config()
 
 
 @pytest.mark.parametrize(
@@ -87,13 +69,13 @@ def test_a_blank_variable_is_unset(blank: str) -> None:
 )
 def test_each_variable_sets_its_field_and_no_other(name: str, value: str, field: str, expected: Any) -> None:
     """Ours: Config."""
-    config = from_env({f"SCENEXT_{name}": value, "HOME": "/", "SCENEXT_UNKNOWN": "1"})
+    config = from_env({f"SCENEXT_{name}": value, "HOME": "/"})
     assert config == dataclasses.replace(Config(), **{field: expected})
     assert type(getattr(config, field)) is type(expected)
 
 
 def test_a_port_means_that_the_public_reaches_the_server() -> None:
-    """Ours: gunicorn.conf.py binds to every address where a platform sets PORT."""
+    """Ours: gunicorn binds to every address where a platform sets PORT."""
     assert from_env({"PORT": "8080"}) == Config(public=True)
 
 
@@ -147,6 +129,8 @@ def test_a_port_means_that_the_public_reaches_the_server() -> None:
         *[pytest.param("SCENEXT_WAITING_CALLS", bad, id=f"waiting-{bad}") for bad in ("all", "0", "-1", "10001")],
         pytest.param("SCENEXT_SANDBOX", "maybe", id="sandbox"),
         pytest.param("SCENEXT_SANDBOX", "2", id="sandbox-number"),
+        *[pytest.param(name, f'"{KEY}"', id=f"{name}-in-quotes") for name in VARIABLES],
+        pytest.param("SCENEXT_API_KEY", f"'{KEY}'", id="key-in-single-quotes"),
     ],
 )
 def test_a_bad_value_names_the_variable_and_shows_no_secret(name: str, value: str) -> None:
@@ -167,10 +151,57 @@ def test_the_configuration_is_frozen() -> None:
             setattr(config, field.name, None)
 
 
-def test_every_call_ends_before_gunicorn_and_the_platforms_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_call_ends_before_gunicorn_and_the_platforms_give_up() -> None:
     """Ours: One total deadline and "A slow upstream cannot starve the rest"."""
-    monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
-    gunicorn = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
-    assert 0 < Config().timeout <= MAX_TIMEOUT < gunicorn["graceful_timeout"] < 30
-    assert 0 < Config().upstream_slots < gunicorn["threads"]
-    assert 0 < Config().waiting_calls < gunicorn["threads"]
+    assert 0 < Config().timeout <= MAX_TIMEOUT < settings.graceful_timeout < 30
+    assert 0 < Config().upstream_slots < capacity.THREADS
+    assert 0 < Config().waiting_calls < capacity.THREADS
+
+
+def test_quotes_around_a_secret_are_said_to_be_part_of_it() -> None:
+    """Ours: a shell takes them away, and Docker's `--env-file` does not: Scenext would refuse the key."""
+    with pytest.raises(ConfigError, match=r"^SCENEXT_API_KEY must not be in quotes: they are part of its value here$"):
+        from_env({"SCENEXT_API_KEY": f'"{KEY}"'})
+
+
+def test_a_variable_that_means_nothing_is_noted() -> None:
+    """Ours: one letter wrong in SCENEXT_SANDBOX, and the service starts against the real API."""
+    config = from_env(
+        {"SCENEXT_SANDOBX": "1", "SCENEXT_A": "", "SCENEXTS": "1", "scenext_sandbox": "1", "SCENEXT_": "x"}
+    )
+    assert config == Config(unknown=("SCENEXT_", "SCENEXT_SANDOBX"))
+
+
+@pytest.mark.parametrize("service", ["SCENEXT", "SCENEXT_SERVICE", "SCENEXT_MCP"])
+def test_what_kubernetes_sets_for_a_service_is_not_noted(service: str) -> None:
+    """Spec: Kubernetes, "Accessing the Service", "Environment Variables": for each Service of the namespace."""
+    names = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_80_TCP_PROTO", "PORT_80_TCP_PORT"]
+    environ = {f"{service}_{name}": "80" for name in [*names, "PORT_80_TCP_ADDR"]}
+    urls = {f"{service}_{name}": "tcp://10.0.0.11:80" for name in ("PORT", "PORT_80_TCP")}
+    assert from_env({**environ, **urls}) == Config()
+
+
+def test_a_port_with_our_prefix_is_noted() -> None:
+    """Ours: the platforms' PORT is the one that is read."""
+    assert from_env({"SCENEXT_PORT": "8000"}).unknown == ("SCENEXT_PORT",)
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        pytest.param({"HTTPS_PROXY": "localhost:3128"}, "HTTPS_PROXY", id="proxy"),
+        pytest.param({"REQUESTS_CA_BUNDLE": "/nowhere"}, "REQUESTS_CA_BUNDLE", id="certificates"),
+    ],
+)
+def test_a_way_out_that_cannot_be_used_ends_the_start(environ: dict[str, str], named: str) -> None:
+    """Ours: every call would fail; the sandbox makes none."""
+    with pytest.raises(ConfigError, match=f"^{named} must be "):
+        from_env(environ)
+    assert from_env({**environ, "SCENEXT_SANDBOX": "1"}) == Config(sandbox=True)
+
+
+def test_the_configuration_knows_its_proxy() -> None:
+    """Ours: the line of the start shows it, without the password."""
+    assert (
+        from_env({"https_proxy": f"http://user:{KEY}@proxy.example:3128"}).proxy == "proxy.example:3128 (https_proxy)"
+    )

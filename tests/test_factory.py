@@ -1,29 +1,16 @@
-"""`create_app` and `wsgi.py`: what is wired, what the start says, and JSON on every path."""
+"""`create_app`: what is wired, what the start says, and JSON on every path."""
 
-import os
-import runpy
-import subprocess
-import sys
+import re
 
 import pytest
 from flask import Flask, abort
 from flask.testing import FlaskClient
 
-from scenext_service import create_app
+from scenext_service import create_app, factory
 from scenext_service.config import Config
 from scenext_service.version import VERSION
 
 from .support.messages import KEY, NOT_FOUND
-from .support.pages import ROOT
-
-
-@pytest.fixture
-def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Take everything that the configuration reads out of the environment."""
-    for name in os.environ:
-        if name.startswith("SCENEXT_") or name == "PORT":
-            monkeypatch.delenv(name)
-    return monkeypatch
 
 
 @pytest.mark.parametrize(
@@ -114,6 +101,7 @@ LENT = "SCENEXT_API_KEY is lent to every caller who brings no key"
 GUARDED = "SCENEXT_API_KEY is lent to every caller who presents SCENEXT_ACCESS_TOKEN"
 PLACEHOLDER = "SCENEXT_API_KEY is the placeholder of the documentation and counts as none"
 NO_EFFECT = "SCENEXT_ACCESS_TOKEN has no effect"
+UNKNOWN = 'unknown variable SCENEXT_X has no effect"'
 TOKEN = "sentinel-token-71f5a8e93c"
 
 
@@ -128,6 +116,8 @@ TOKEN = "sentinel-token-71f5a8e93c"
         pytest.param(Config(api_key="YOUR_API_KEY"), [PLACEHOLDER], id="placeholder-is-lent-to-nobody"),
         pytest.param(Config(api_key="YOUR_API_KEY", access_token=TOKEN), [PLACEHOLDER], id="placeholder-with-token"),
         pytest.param(Config(sandbox=True, api_key=KEY), [SANDBOX, LENT], id="sandbox-and-shared-key"),
+        pytest.param(Config(unknown=("SCENEXT_X",)), [UNKNOWN], id="unknown"),
+        pytest.param(Config(unknown=("SCENEXT_X", "SCENEXT_Y")), [UNKNOWN, UNKNOWN.replace("_X", "_Y")], id="two"),
     ],
 )
 def test_the_start_warns_of_what_an_operator_must_not_be_surprised_by(
@@ -140,6 +130,69 @@ def test_the_start_warns_of_what_an_operator_must_not_be_surprised_by(
     assert [f' warning "{words}' in line for words, line in zip(warnings, lines, strict=True)] == [True] * len(warnings)
     assert KEY not in written
     assert TOKEN not in written
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        pytest.param(
+            Config(),
+            "api=https://api.scenext.cn/api endpoint=/mcp slots=120 waiting_calls=60 timeout=20"
+            ' max_wait=50 key="callers bring theirs" metrics=off',
+            id="nothing set",
+        ),
+        pytest.param(Config(sandbox=True), "api=sandbox endpoint=/mcp", id="sandbox"),
+        pytest.param(Config(api_key=KEY), 'key="lent to all"', id="shared-key"),
+        pytest.param(Config(api_key=KEY, access_token=TOKEN), 'key="lent to holders of the token"', id="token"),
+        pytest.param(Config(access_token=TOKEN), 'key="callers bring theirs"', id="token-without-key"),
+        pytest.param(Config(api_key="YOUR_API_KEY"), 'key="callers bring theirs"', id="placeholder"),
+        pytest.param(Config(timeout=1.5, max_wait=0), "timeout=1.5 max_wait=0", id="times"),
+        pytest.param(Config(proxy="p:1 (ALL_PROXY)"), 'proxy="p:1 (ALL_PROXY)" endpoint=/mcp', id="proxy"),
+    ],
+)
+def test_one_line_at_the_start_says_what_runs(capsys: pytest.CaptureFixture[str], config: Config, said: str) -> None:
+    """Ours: docs/operating.md, "The start"."""
+    create_app(config).announce()
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert re.match(rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{3}}Z info started version={re.escape(VERSION)} ", line)
+    assert f" {said} " in f"{line} "
+    assert KEY not in line
+    assert TOKEN not in line
+
+
+@pytest.mark.parametrize(
+    ("unknown", "meant"),
+    [
+        ("SCENEXT_SANDOBX", "SCENEXT_SANDBOX"),
+        ("SCENEXT_KEY", "SCENEXT_API_KEY"),
+        ("SCENEXT_APIKEY", "SCENEXT_API_KEY"),
+        ("SCENEXT_TOKEN", "SCENEXT_ACCESS_TOKEN"),
+        ("SCENEXT_BASE_URL", "SCENEXT_API_BASE_URL"),
+        ("SCENEXT_LOGLEVEL", "SCENEXT_LOG_LEVEL"),
+        ("SCENEXT_LOG_FROMAT", "SCENEXT_LOG_FORMAT"),
+        ("SCENEXT_ALLOWED_ORIGIN", "SCENEXT_ALLOWED_ORIGINS"),
+        ("SCENEXT_SLOTS", "SCENEXT_UPSTREAM_SLOTS"),
+        ("SCENEXT_QUALITY", "SCENEXT_DEFAULT_QUALITY"),
+        ("SCENEXT_METRIC", "SCENEXT_METRICS"),
+    ],
+)
+def test_the_variable_that_was_meant_is_asked_for(unknown: str, meant: str) -> None:
+    """Ours: one letter wrong in SCENEXT_SANDBOX, and the service starts against the real API."""
+    assert list(factory.warnings(Config(unknown=(unknown,)))) == [
+        f"unknown variable {unknown} has no effect; did you mean {meant}?"
+    ]
+
+
+def test_the_start_says_whether_there_are_metrics() -> None:
+    """Ours: docs/operating.md, "The start"; made without them, because they are one set for a process."""
+    assert [factory.about(Config(metrics=on))["metrics"] for on in (True, False)] == ["on", "off"]
+
+
+def test_a_server_adds_what_it_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ours: gunicorn knows where it listens, and how many workers and threads there are."""
+    create_app(Config()).announce(endpoint="http://127.0.0.1:8000/mcp", workers=2, threads=1000)
+    line = capsys.readouterr().out
+    assert " endpoint=http://127.0.0.1:8000/mcp workers=2 threads=1000 slots=120 " in line
 
 
 @pytest.mark.parametrize("sandbox", [True, False])
@@ -170,29 +223,3 @@ def test_two_applications_share_nothing() -> None:
     """Ours: no module-level mutable state."""
     apps = [create_app(Config(sandbox=sandbox)) for sandbox in (True, False)]
     assert [app.test_client().get("/healthz").get_json()["sandbox"] for app in apps] == [True, False]
-
-
-@pytest.mark.usefixtures("bare")
-def test_wsgi_gives_one_application_under_both_names() -> None:
-    """Ours: wsgi.py: `app` for gunicorn, `application` for mod_wsgi, uWSGI and Elastic Beanstalk."""
-    wsgi = runpy.run_path(str(ROOT / "wsgi.py"))
-    assert isinstance(wsgi["app"], Flask)
-    assert wsgi["app"] is wsgi["application"]
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        pytest.param("SCENEXT_TIMEOUT", "soon", id="timeout"),
-        pytest.param("SCENEXT_API_KEY", f"Bearer {KEY}", id="key"),
-        pytest.param("SCENEXT_ALLOWED_ORIGINS", "https://[a", id="origin"),
-    ],
-)
-def test_a_bad_configuration_ends_the_start_with_one_line(bare: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """Ours: a bad value fails at start with the variable's name."""
-    bare.setenv(name, value)
-    ended = subprocess.run([sys.executable, "wsgi.py"], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert (ended.returncode, ended.stdout) == (1, "")
-    (line,) = ended.stderr.splitlines()
-    assert line.startswith(f"scenext_service cannot start: {name} must ")
-    assert KEY not in line

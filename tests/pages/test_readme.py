@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from scenext_service.config import Config, from_env
+from scenext_service.config import VARIABLES, Config, from_env
 from scenext_service.mcp.dispatch import SUPPORTED_VERSIONS
 from scenext_service.scenext import sandbox
 from scenext_service.scenext.auth import PLACEHOLDER
@@ -101,12 +101,14 @@ def test_the_table_of_variables_is_that_of_the_code(text: str) -> None:
     """Ours: every variable that is read is documented with its default, and none that is not."""
     variables = table(text, "`SCENEXT_API_BASE_URL`")
     documented = dict(zip(variables.column(0), variables.column(1), strict=True))
-    source = pages.page("scenext_service/config.py") + pages.page("gunicorn.conf.py")
+    source = pages.page("scenext_service/config.py") + pages.page("scenext_service/serving/settings.py")
     assert set(documented) == set(re.findall(r'"(SCENEXT_[A-Z_]+|PORT|WEB_CONCURRENCY)"', source))
     unset = {name for name, default in documented.items() if default in ("none", "无")}
     assert unset == {"SCENEXT_API_KEY", "SCENEXT_ACCESS_TOKEN", "SCENEXT_ALLOWED_ORIGINS", "PORT"}
     assert from_env({name: default for name, default in documented.items() if name not in unset}) == Config()
-    assert len(fields(Config)) == len(documented)  # PORT is `public`; WEB_CONCURRENCY is gunicorn's, `max_body` fixed
+    assert {*VARIABLES, "PORT", "WEB_CONCURRENCY"} == set(documented)
+    # PORT is `public`, WEB_CONCURRENCY gunicorn's, `max_body` fixed; `proxy` and `unknown` are of no variable of ours.
+    assert len(fields(Config)) == len(documented) + 2
 
 
 def test_the_outcomes_of_the_sandbox_are_those_of_the_code() -> None:

@@ -4,12 +4,10 @@ import gc
 import os
 import platform
 import re
-import runpy
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +23,6 @@ from scenext_service.serving.metrics import remove, share_a_directory
 from scenext_service.version import VERSION
 from tests.support import pages
 from tests.support.messages import BEARER, KEY, NOT_FOUND, PING, Mcp
-from tests.support.pages import ROOT
 from tests.support.scripted import Reply, ScriptedScenext
 from tests.support.server import running
 
@@ -244,19 +241,6 @@ def test_all_workers_are_counted_and_an_ended_one_is_forgotten(tmp_path: Path) -
         assert [name.name[:16] for name in home.iterdir() if name.name.startswith("scenext")] == ["scenext-metrics-"]
         server.stop()
     assert [name for name in home.iterdir() if name.name.startswith("scenext")] == []
-
-
-def test_a_worker_that_ends_takes_its_gauge_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ours: `kill -9` of a worker must not leave its slots in use for ever."""
-    hook = runpy.run_path(str(ROOT / "gunicorn.conf.py"))["child_exit"]
-    gauge = tmp_path / "gauge_livesum_4711.db"
-    gauge.write_bytes(b"")
-    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
-    hook(None, SimpleNamespace(pid=4711))
-    assert gauge.exists()
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    hook(None, SimpleNamespace(pid=4711))
-    assert not gauge.exists()
 
 
 @pytest.mark.usefixtures("directory")
