@@ -63,10 +63,11 @@ def ask(config: Config, adapter: BaseAdapter | None = None) -> tuple[bool, str]:
     except failures.ScenextError as error:
         failure = error
     refused = isinstance(failure, failures.KeyRefused)
-    if isinstance(failure, (failures.KeyRefused, *_TAKEN)) and not failure.detail:
+    if failure and (refused or isinstance(failure, _TAKEN)) and not failure.detail:
         return False, f"HTTP {failure.status} without a message is not Scenext's: is SCENEXT_API_BASE_URL right?"
     if failure and not isinstance(failure, _TAKEN) and not (refused and not lent):
-        return False, what_happened(failure)
+        on_the_way = f" The proxy {config.proxy} is on the way." if config.proxy else ""
+        return False, what_happened(failure) + on_the_way
     there = "the sandbox" if config.sandbox else "Scenext"
     said = f"{there} answered in {time.monotonic() - begun:.1f} s"
     if lent:

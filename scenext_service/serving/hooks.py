@@ -1,4 +1,7 @@
-"""What gunicorn calls at the turns of its life. Source: gunicorn's manual, "Settings", "Server Hooks"."""
+"""What gunicorn calls at the turns of its life.
+
+Source: gunicorn's manual, "Settings", "Server Hooks"; gunicorn 27.0.1, `arbiter.Arbiter.reexec`.
+"""
 
 import gc
 import os
@@ -41,6 +44,13 @@ def post_worker_init(worker: Any) -> None:
 
     signal.signal(signal.SIGTERM, end_waits_too)
     signal.siginterrupt(signal.SIGTERM, False)  # as gunicorn has it: a system call that was under way goes on
+
+
+def pre_exec(server: Any) -> None:
+    """Have USR2 run `python -m gunicorn` again as what it was: run as a file, its folder would hide Python's `http`."""
+    python, program, *arguments = server.START_CTX["args"]
+    if program.endswith("__main__.py"):
+        server.START_CTX["args"] = [python, "-m", "gunicorn", *arguments]
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -11,6 +11,7 @@ from .capacity import allowed_threads, capacity, descriptors
 from .hooks import child_exit as child_exit
 from .hooks import on_starting as on_starting
 from .hooks import post_worker_init as post_worker_init
+from .hooks import pre_exec as pre_exec
 from .hooks import when_ready as when_ready
 from .logs import FORMATTERS
 

@@ -139,3 +139,19 @@ def test_a_worker_that_ends_takes_its_gauge_along(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     hooks.child_exit(None, SimpleNamespace(pid=4711))
     assert not gauge.exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "after"),
+    [
+        pytest.param(
+            ["python", "/x/gunicorn/__main__.py", "-w", "1"], ["python", "-m", "gunicorn", "-w", "1"], id="-m"
+        ),
+        pytest.param(["python", "/x/bin/gunicorn", "a:b"], ["python", "/x/bin/gunicorn", "a:b"], id="the command"),
+    ],
+)
+def test_gunicorn_is_run_again_as_what_it_was(args: list[str], after: list[str]) -> None:
+    """Ours: gunicorn 27.0.1 runs the file of `python -m gunicorn`, beside which `http` is its own."""
+    master = SimpleNamespace(START_CTX={"args": args})
+    hooks.pre_exec(master)
+    assert master.START_CTX["args"] == after

@@ -61,10 +61,13 @@ def running(
     app: str = "wsgi:app",
     ulimit: str = "",
     arguments: str = "",
+    module: str = "gunicorn",
+    folder: Path = ROOT,
 ) -> Iterator[Server]:
     """Run gunicorn as the Procfile does, on loopback, with its output in `directory`; end it, by force if need be.
 
     `ulimit` is what the shell's command of that name sets before, `arguments` what else stands on the command line.
+    `module` is run in the place of gunicorn, `folder` is where.
     """
     port = free_port()
     env = {
@@ -77,8 +80,8 @@ def running(
     # For appending: its place in the file is also the reader's, who goes back to the beginning while it writes.
     with (directory / "gunicorn.log").open("a+b") as output:
         shell = ["bash", "-c", f'ulimit {ulimit} && exec "$@"', "bash"] if ulimit else []
-        command = [*shell, sys.executable, "-m", "gunicorn", *arguments.split(), app]
-        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
+        command = [*shell, sys.executable, "-m", module, *arguments.split(), *app.split()]
+        process = subprocess.Popen(command, cwd=folder, env=env, stdout=output, stderr=subprocess.STDOUT)
         server = Server(process, port, output)
         try:
             wait_until(lambda: listening(server) and booted(server, int(env.get("WEB_CONCURRENCY") or 2)))
