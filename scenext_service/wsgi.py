@@ -13,15 +13,17 @@ log = logging.getLogger(__name__)
 
 apache = sys.modules.get("mod_wsgi")
 
+NO_APPLICATION = 22  # the exit status after which uWSGI, with `need-app`, ends rather than starts the process again
+
 
 def load() -> Service | Callable[..., Iterable[bytes]]:
     """Make the application. A bad setting ends the process; mod_wsgi would go on, and print a trace each time."""
     try:
         made = create_app()
     except ConfigError as error:
-        if apache is None:
-            sys.exit(refusal(error))
         sys.stderr.write(f"{refusal(error)}\n")
+        if apache is None:
+            sys.exit(NO_APPLICATION if "uwsgi" in sys.modules else 1)
         return refuse
     _announce(made)
     if apache is not None:  # the end of a process ends the calls that wait; for gunicorn: serving.hooks
@@ -42,7 +44,7 @@ def _announce(made: Service) -> None:
     if "gunicorn.arbiter" in sys.modules:
         log.warning(
             "gunicorn runs without the settings of this service, by default with one worker for one request at a time;"
-            " `python -m scenext_service` starts it with them from any folder"
+            " start it with `python -m scenext_service`, from any folder"
         )
     made.announce()
 

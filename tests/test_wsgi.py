@@ -121,6 +121,19 @@ def test_mod_wsgi_answers_503_where_the_start_fails(
     assert [line.partition(" must ")[0] for line in written] == ["scenext_service cannot start: SCENEXT_TIMEOUT"]
 
 
+@pytest.mark.parametrize(("server", "status"), [("uwsgi", 22), ("passenger", 1)])
+def test_where_the_start_fails_the_process_ends(
+    server: str, status: int, entry: Any, bare: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ours: uWSGI would start it again, and again: uwsgi 2.0, UWSGI_FAILED_APP_CODE."""
+    bare.setitem(sys.modules, server, SimpleNamespace())
+    bare.setenv("SCENEXT_TIMEOUT", "soon")
+    with pytest.raises(SystemExit) as ended:
+        entry.load()
+    assert ended.value.code == status
+    assert capsys.readouterr().err.startswith("scenext_service cannot start: SCENEXT_TIMEOUT must ")
+
+
 def test_mod_wsgi_ends_the_calls_that_wait_with_its_process(entry: Any, bare: pytest.MonkeyPatch) -> None:
     """Ours: docs/deploy/apache.md; for gunicorn it is a hook's work."""
     apache = Apache("mod_wsgi")

@@ -81,7 +81,9 @@ def test_gunicorn_without_our_settings_is_warned_of(tmp_path: Path) -> None:
     with running(tmp_path, environ, folder=tmp_path, arguments=f"--chdir {ROOT}") as server:
         wait_until(lambda: len(started(server)) == 1)
         printed = server.output()
-    assert len(re.findall(r" warning \"gunicorn runs without .* `python -m scenext_service` starts it ", printed)) == 1
+    assert (
+        len(re.findall(r" warning \"gunicorn runs without .* start it with `python -m scenext_service`", printed)) == 1
+    )
 
 
 def test_gevents_workers_say_once_what_runs(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from scenext_service.config import VARIABLES, Config, from_env
+from scenext_service.factory import about
 from scenext_service.mcp.dispatch import SUPPORTED_VERSIONS
 from scenext_service.scenext import sandbox
 from scenext_service.scenext.auth import PLACEHOLDER
@@ -178,6 +179,13 @@ def test_the_fields_of_a_log_line_are_those_of_the_table(
     mcp.client.post("/mcp", json=message, headers=BEARER, environ_overrides={"wsgi.multithread": True})
     pairs = {name for line in log_lines for name in re.findall(r" (\w+)=", line)}
     assert pairs == set(table(text, "`http_method`").column(0))
+
+
+@either("docs/operating.md")
+def test_the_fields_of_the_start_are_those_of_the_table(text: str) -> None:
+    """Ours: in the order of the line."""
+    documented = [re.findall(r"`(\w+)`", row[0]) for row in table(text, "`version`").rows]
+    assert [name for names in documented for name in names] == list(about(Config()))
 
 
 @pytest.mark.parametrize(("name", "language"), [("README.md", ".md"), ("README.zh.md", ".zh.md")])

@@ -7,6 +7,7 @@ import pytest
 
 from scenext_service import create_app
 from scenext_service.config import Config
+from scenext_service.environment import ConfigError, refusal
 from scenext_service.mcp.registry import INTERNAL_FAILURE
 from scenext_service.tools import gen_video, query_video_status
 from scenext_service.tools.failure_texts import TEXTS
@@ -82,6 +83,7 @@ def texts_of_the_endpoint(mcp: Mcp) -> list[Said]:
 def texts_of_the_start(capsys: pytest.CaptureFixture[str]) -> list[Said]:
     """Return what the start prints: a refusal, and each warning once."""
     configs = [
+        Config(unknown=("SCENEXT_SANDOBX",)),
         Config(sandbox=True),
         Config(api_key="YOUR_API_KEY"),
         Config(access_token="token"),
@@ -90,8 +92,9 @@ def texts_of_the_start(capsys: pytest.CaptureFixture[str]) -> list[Said]:
     ]
     for config in configs:
         create_app(config)
-    texts = [pages.page("wsgi.py"), *capsys.readouterr().out.splitlines()]
-    assert len(texts) == 1 + len(configs)
+    refused = [refusal(ConfigError("SCENEXT_TIMEOUT must be")), pages.page("scenext_service/wsgi.py")]
+    texts = [*refused, *capsys.readouterr().out.splitlines()]
+    assert len(texts) == 2 + len(configs)
     return [Said(text, text) for text in texts]
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
-from . import waits
+from . import refused, waits
 from .conversation import AT_ONCE, crowd
 from .hosts import Address, Host
 from .pages import replaced
@@ -23,11 +23,15 @@ _HEADINGS = {PAGE: "mod_wsgi", PASSENGER: "Your own Apache"}
 
 
 @contextmanager
-def mod_wsgi(site: Site, change: Mapping[str, str] | None = None, prefix: str = "") -> Iterator[Address]:
-    """Debian's module with the page's site; `change` replaces lines of it."""
+def mod_wsgi(
+    site: Site, change: Mapping[str, str] | None = None, prefix: str = "", *, bad: bool = False
+) -> Iterator[Address]:
+    """Debian's module with the page's site; `change` replaces lines of it, and a `bad` one is not the page's."""
     site.prepare(site.pages.commands(PAGE, "Apache"))
     text = replaced(site.pages.file(PAGE, "/etc/apache2/sites-available/scenext.conf"), change or {})
-    with _apache(site, PAGE, "mod_wsgi", text, prefix, site.pages.file(PAGE, "/etc/apache2/envvars")) as address:
+    variables = site.pages.file(PAGE, "/etc/apache2/envvars")
+    variables += f"export {refused.NAME}={refused.VALUE}\n" if bad else ""
+    with _apache(site, PAGE, "mod_wsgi", text, prefix, variables, bad=bad) as address:
         yield address
 
 
@@ -46,11 +50,13 @@ def sub_path(site: Site) -> Iterator[Address]:
 
 
 @contextmanager
-def passenger(site: Site) -> Iterator[Address]:
-    """Debian's module with the page's site."""
+def passenger(site: Site, *, bad: bool = False) -> Iterator[Address]:
+    """Debian's module with the page's site; a `bad` one is not the page's."""
     site.prepare(site.pages.commands(PASSENGER, _HEADINGS[PASSENGER]))
     text = site.pages.file(PASSENGER, "/etc/apache2/sites-available/scenext.conf")
-    with _apache(site, PASSENGER, "passenger", text) as address:
+    if bad:
+        text = text.replace("    SetEnv ", f"    SetEnv {refused.NAME} {refused.VALUE}\n    SetEnv ")
+    with _apache(site, PASSENGER, "passenger", text, bad=bad) as address:
         yield address
 
 
@@ -73,7 +79,9 @@ def express_unchunked(site: Site) -> AbstractContextManager[Address]:
 
 
 @contextmanager
-def _apache(site: Site, page: str, module: str, text: str, prefix: str = "", variables: str = "") -> Iterator[Address]:
+def _apache(
+    site: Site, page: str, module: str, text: str, prefix: str = "", variables: str = "", *, bad: bool = False
+) -> Iterator[Address]:
     """Run Debian's Apache with its own configuration in a place of ours, that site, and no other such module."""
     at = ports()
     folder = site.folder / "apache"
@@ -90,7 +98,7 @@ def _apache(site: Site, page: str, module: str, text: str, prefix: str = "", var
             site.run(line, {"APACHE_CONFDIR": str(folder)})
     command = f"bash -c '. {folder}/envvars && exec apache2 -d {folder} -f apache2.conf -D FOREGROUND'"
     with site.running(command, f"{module}-{at.front}", {"APACHE_CONFDIR": str(folder)}) as running:
-        wait_until_healthy(at.front, prefix, running)
+        (refused.wait_until_refused if bad else wait_until_healthy)(at.front, prefix, running)
         yield Address(at.front, running, (prefix,))
 
 
@@ -113,7 +121,10 @@ def one_request_a_process(site: Site, address: Address) -> str:
     """Tell that two calls for each process take twice the time of one. Raises AssertionError if they do not."""
     seconds = crowd(2 * POOL, address.port)
     assert seconds >= 2 * SLOW, f"{2 * POOL} slow calls took {seconds:.1f} s"
-    return f"one request a process: {2 * POOL} calls of {SLOW:g} s on {POOL} processes take {2 * SLOW:g} s or more"
+    with passenger(site, bad=True) as failed:
+        named = refused.by_apache(site, failed, 2 * refused.REQUESTS)  # it tries again with each request
+    pool = f"{2 * POOL} calls of {SLOW:g} s on {POOL} processes take {2 * SLOW:g} s or more"
+    return f"one request a process: {pool}; {named}"
 
 
 def what_waits(site: Site, address: Address) -> str:
@@ -123,7 +134,9 @@ def what_waits(site: Site, address: Address) -> str:
         f"{waits.progress(address)}; {waits.leaving(site, address, by_writing=True)}; {waits.reload(address, graceful)}"
     )
     stop = waits.stop(address, signal.SIGWINCH, ends=False, name="`apachectl graceful-stop`")
-    return f"{found}; {stop}"
+    with mod_wsgi(site, bad=True) as failed:
+        named = refused.by_apache(site, failed, 1)
+    return f"{found}; {stop}; {named}"
 
 
 _DROPPED = {"Authorization": "No Scenext API key came with the request", "chunked": "411 text/html"}

@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from . import nginx, waits
+from . import nginx, refused, waits
 from .conversation import AT_ONCE
 from .hosts import Address, Host
 from .pages import replaced
-from .site import Site, ports, wait_until_healthy
+from .site import START_TIMEOUT, Site, ports, wait_until_healthy
 
 PAGE = "uwsgi.md"
 PYTHONANYWHERE = "pythonanywhere.md"
 SUB_PATH = "/scenext"
 NGINX, DEBIAN = "Behind nginx, under a sub-path", "Debian's uWSGI"  # headings
+NO_APPLICATION = 22  # exit status of an instance that `need-app` ends
 
 LENGTH_REQUIRED = "411 Length Required: this server hands no chunked body over; send a Content-Length"
 
@@ -69,6 +70,18 @@ def _installed(site: Site) -> str:
     return start
 
 
+def what_waits_and_what_is_refused(site: Site, address: Address) -> str:
+    """Tell what becomes of calls that wait, and of a bad setting: uWSGI ends."""
+    found = what_waits(site, address)
+    text = site.local(site.pages.file(PAGE, "uwsgi.ini"), ports())
+    site.write("uwsgi.ini", f"{text}env = {refused.NAME}={refused.VALUE}\n")
+    with site.running(_installed(site), "uwsgi-bad") as running:
+        status = running.process.wait(START_TIMEOUT)
+        named = refused.in_the_log(running.log)
+    assert status == NO_APPLICATION, status
+    return f"{found}; {named}, and ends it"
+
+
 def what_waits(site: Site, address: Address) -> str:
     """Tell what becomes of calls that wait."""
     leaving = waits.leaving(site, address, by_writing=True)
@@ -82,7 +95,7 @@ def long_streams_too(site: Site, address: Address) -> str:
 
 
 HOSTS = (
-    Host("uWSGI", PAGE, alone, {"chunked": LENGTH_REQUIRED}, what_waits),
+    Host("uWSGI", PAGE, alone, {"chunked": LENGTH_REQUIRED}, what_waits_and_what_is_refused),
     Host("uWSGI behind nginx, under a sub-path", PAGE, behind_nginx, check=long_streams_too),
     Host("PythonAnywhere's way: uWSGI behind nginx, a WSGI file", PYTHONANYWHERE, pythonanywhere, {"wait": AT_ONCE}),
 )
