@@ -6,6 +6,7 @@
     incomplete   what requests and urllib3 raise, as failures
     reasons      why, for the operator's log
     route        proxy and certificates, as the environment has them
+    network      a proxy and certificates, looked at at the start
     deadline     one timeout for a whole call
     connection   connections that keep to it, and on which a response belongs to its request
     names        look-ups that end in time

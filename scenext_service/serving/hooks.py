@@ -62,6 +62,7 @@ def child_exit(server: Any, worker: Any) -> None:
 
 
 def _announce(app: Any, **where: str) -> None:
-    """Have the application say what runs, and on what; gevent has no threads."""
+    """Have the application say what runs, and on what; one that is put around ours cannot. gevent has no threads."""
     threads = None if app.cfg.worker_class_str == "gevent" else app.cfg.threads
-    app.wsgi().announce(workers=app.cfg.workers, threads=threads, **where)
+    if announce := getattr(app.wsgi(), "announce", None):
+        announce(workers=app.cfg.workers, threads=threads, **where)

@@ -93,6 +93,14 @@ def test_without_an_application_the_master_says_nothing() -> None:
     assert app.announced == []
 
 
+def test_an_application_around_ours_says_nothing() -> None:
+    """Ours: middleware of the operator's."""
+    app: Any = Application()
+    app.wsgi = lambda: lambda environ, start_response: []
+    hooks.when_ready(server(app))
+    assert app.announced == []
+
+
 @pytest.fixture
 def sigterm(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Keep the signal handler of this process."""
