@@ -81,9 +81,16 @@ def test_gunicorn_without_our_settings_is_warned_of(tmp_path: Path) -> None:
     with running(tmp_path, environ, folder=tmp_path, arguments=f"--chdir {ROOT}") as server:
         wait_until(lambda: len(started(server)) == 1)
         printed = server.output()
-    assert (
-        len(re.findall(r" warning \"gunicorn runs without .* start it with `python -m scenext_service`", printed)) == 1
-    )
+    assert len(re.findall(r' warning "gunicorn runs without .* add `--config gunicorn.conf.py`', printed)) == 1
+    assert " workers=" not in printed
+
+
+def test_gunicorn_finds_our_settings_where_it_is_told_to_look(tmp_path: Path) -> None:
+    """Ours: what the warning says."""
+    with running(tmp_path, folder=tmp_path, arguments=f"--chdir {ROOT} --config gunicorn.conf.py") as server:
+        (line,) = started(server)
+        assert "gunicorn runs without" not in server.output()
+    assert " workers=2 " in line
 
 
 def test_gevents_workers_say_once_what_runs(tmp_path: Path) -> None:
