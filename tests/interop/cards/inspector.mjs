@@ -10,11 +10,11 @@ import { until } from "./host.mjs";
 
 const [address, era] = process.argv.slice(2);
 const FONTS = "https://fonts.googleapis.com/"; // of the Inspector's own page; nothing leaves this machine
-const PATIENCE = 70000; // milliseconds; a job of the sandbox takes most of a minute
+const PATIENCE = 120000; // milliseconds; a job of the sandbox takes most of a minute
 
 const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
 const page = await browser.newPage({ locale: "en-GB", viewport: { width: 1300, height: 1000 } });
-page.setDefaultTimeout(20000);
+page.setDefaultTimeout(60000);
 const faults = [];
 page.on("pageerror", (error) => faults.push(String(error)));
 page.on("console", (message) => {

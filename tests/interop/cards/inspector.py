@@ -20,7 +20,7 @@ KEY = ("--header", "Authorization: Bearer any-key-will-do")
 
 # Seconds.
 COMMAND_TIMEOUT = 60
-PAGE_TIMEOUT = 150
+PAGE_TIMEOUT = 400
 STOP_TIMEOUT = 10
 
 # Each tool, an argument, and the exit status with which the Inspector says whether it has a card.

@@ -27,7 +27,7 @@ from tests.support.upstream import CERTIFICATE
 from .apache import apache
 
 HERE = Path(__file__).parent
-TIMEOUT = 400  # seconds for the whole story
+TIMEOUT = 600  # seconds for the whole story
 
 # The page is at /sub and at /sub/. The name that the browser knows is not passed on as Host.
 _SERVER = """\
