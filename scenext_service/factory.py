@@ -3,7 +3,7 @@
 import difflib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from requests.adapters import BaseAdapter
@@ -52,6 +52,21 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
     keys = Credentials(config.api_key, config.access_token)
     server = _server(config, tools(scenext, keys, config.default_quality, waits, card.URI, config.sandbox))
 
+    origins = mcp.Origins(config.allowed_origins, own=config.public)
+    report, reached = _reporter(metrics), address if config.sandbox else None
+    app.register_blueprint(
+        mcp.create_blueprint(server, origins, config.max_body, report, config.max_wait, leaving.left, reached)
+    )
+    app.register_blueprint(health.create_blueprint(config.sandbox, metrics))
+    app.register_blueprint(page.create_blueprint(_facts(config), noted))
+    if config.sandbox:
+        app.register_blueprint(media.create_blueprint(PATHS, leads_to, noted))
+    return app
+
+
+def _reporter(metrics: Metrics | None) -> Callable[[mcp.Record], None]:
+    """Make what writes the line of a message, and counts it."""
+
     def report(record: mcp.Record) -> None:
         level = logging.WARNING if record.reason else logging.INFO
         if metrics is None and not logs.wanted(level):
@@ -61,16 +76,7 @@ def create_app(config: Config | None = None, adapter: BaseAdapter | None = None)
         if metrics is not None:
             metrics.observe(fields)
 
-    origins = mcp.Origins(config.allowed_origins, own=config.public)
-    reached = address if config.sandbox else None
-    app.register_blueprint(
-        mcp.create_blueprint(server, origins, config.max_body, report, config.max_wait, leaving.left, reached)
-    )
-    app.register_blueprint(health.create_blueprint(config.sandbox, metrics))
-    app.register_blueprint(page.create_blueprint(_facts(config), noted))
-    if config.sandbox:
-        app.register_blueprint(media.create_blueprint(PATHS, leads_to, noted))
-    return app
+    return report
 
 
 def _server(config: Config, its_tools: list[mcp.Tool]) -> mcp.Server:

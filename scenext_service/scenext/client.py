@@ -18,7 +18,7 @@ from requests.adapters import BaseAdapter
 from ..version import VERSION
 from . import failures, responses
 from .auth import redact
-from .deadline import DeadlineAdapter
+from .deadline import Deadline, DeadlineAdapter
 from .incomplete import BROKEN, forget, translate
 from .reasons import MAX_REASON
 from .route import Route, route
@@ -42,14 +42,6 @@ class Operation(NamedTuple):
     method: str
     path: str
     repeatable: bool
-
-
-class _Deadline(NamedTuple):
-    end: float  # a time.monotonic()
-    seconds: float  # that the call had in all
-
-    def left(self) -> float:
-        return self.end - time.monotonic()
 
 
 # A job costs money, so it is started once or not at all. Asking for its status is free.
@@ -116,7 +108,7 @@ class Scenext:
         return route(self._base_url)
 
     def _call(
-        self, operation: Operation, request: requests.PreparedRequest, key: str, deadline: _Deadline, asked: str | None
+        self, operation: Operation, request: requests.PreparedRequest, key: str, deadline: Deadline, asked: str | None
     ) -> dict[str, Any]:
         if not self._slots.acquire(blocking=False):
             raise failures.Busy(reason="every slot is taken")
@@ -140,7 +132,7 @@ class Scenext:
             self._in_use(-1)
             self._slots.release()
 
-    def _data(self, response: requests.Response, key: str, deadline: _Deadline, asked: str | None) -> dict[str, Any]:
+    def _data(self, response: requests.Response, key: str, deadline: Deadline, asked: str | None) -> dict[str, Any]:
         """Read a response; return its `data`. `asked` is the job that it must be about."""
         body = redact(key, self._read(response, deadline))
         data = responses.parse(response.status_code, response.headers, body)
@@ -162,11 +154,11 @@ class Scenext:
         request.body = body
         return request
 
-    def _deadline(self, started: float, timeout: float | None = None) -> _Deadline:
+    def _deadline(self, started: float, timeout: float | None = None) -> Deadline:
         seconds = self._timeout if timeout is None else min(self._timeout, timeout)
-        return _Deadline(started + seconds, seconds)
+        return Deadline(started + seconds, seconds)
 
-    def _send(self, request: requests.PreparedRequest, deadline: _Deadline) -> requests.Response:
+    def _send(self, request: requests.PreparedRequest, deadline: Deadline) -> requests.Response:
         left = deadline.left()
         if left <= 0:
             raise failures.NoTimeLeft
@@ -178,7 +170,7 @@ class Scenext:
         except OSError as error:  # raised by requests if REQUESTS_CA_BUNDLE is not a file
             raise failures.TlsFailed(reason=one_line(str(error), MAX_REASON)) from None
 
-    def _read(self, response: requests.Response, deadline: _Deadline) -> bytes:
+    def _read(self, response: requests.Response, deadline: Deadline) -> bytes:
         """Read the body, and decode what is encoded (benchmarks/prices.py, "decoding only what is encoded")."""
         raw = response.raw
         compressed = "Content-Encoding" in response.headers

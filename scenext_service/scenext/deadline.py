@@ -8,13 +8,24 @@ Source: measured against a dripping server; urllib3 2.8, `connectionpool.HTTPCon
 """
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import urllib3
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from .adapter import LeanAdapter, Lending
 from .connection import LEAST, Connection, SecureConnection
+
+
+class Deadline(NamedTuple):
+    """The end of a call, as a time.monotonic(), and the seconds that it has in all."""
+
+    end: float
+    seconds: float
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return self.end - time.monotonic()
 
 
 class DeadlineAdapter(LeanAdapter):

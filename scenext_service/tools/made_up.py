@@ -29,7 +29,8 @@ def said(tool: Tool) -> Tool:
             raise ToolError(f"{failure}\n{NOTE}") from failure
         content = [{**block, "text": f"{block['text']}\n{NOTE}"} for block in result.content]
         structured = result.structured or {}
-        more = {name: structured[name] + words for name, words in _SENTENCES.items() if name in structured}
-        return ToolResult(content, {**structured, **more})
+        # As a message Scenext may send anything.
+        ours = {name: words for name, words in _SENTENCES.items() if isinstance(structured.get(name), str)}
+        return ToolResult(content, structured | {name: structured[name] + words for name, words in ours.items()})
 
     return replace(tool, call=call)
