@@ -30,12 +30,12 @@ const ask = async (method, params) => {
 // Return once every picture, and the film, is there or has failed.
 const loaded = async (frame) => {
   await frame.waitForFunction(ready, null, { timeout: PATIENCE });
-  await frame.waitForTimeout(700); // for the film's own sign that it loads, and for the last height of a card
+  await frame.waitForTimeout(700); // for what the film shows while it loads, and for the last height of a card
 };
 const ready = () => {
   const film = document.querySelector("video");
   const still = [...document.images].filter((one) => !one.complete);
-  return !still.length && (!film?.src || film.readyState > 2 || film.error || film.networkState === 3);
+  return !still.length && (!film?.src || film.error || (film.readyState > 1 && film.networkState !== film.NETWORK_LOADING));
 };
 
 // The page of a host. On loopback, as the service: Chromium lets no page from elsewhere load anything from there.
