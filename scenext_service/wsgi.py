@@ -44,7 +44,7 @@ def _announce(made: Service) -> None:
     if "gunicorn.arbiter" in sys.modules:
         log.warning(
             "gunicorn runs without the settings of this service, by default with one worker for one request at a time;"
-            " add `--config gunicorn.conf.py`, or start it with `python -m scenext_service`"
+            " name gunicorn.conf.py with --config, or start it with `python -m scenext_service`"
         )
     made.announce()
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,15 +82,22 @@ def test_gunicorn_without_our_settings_is_warned_of(tmp_path: Path) -> None:
     with running(tmp_path, environ, folder=tmp_path, arguments=f"--chdir {ROOT}") as server:
         wait_until(lambda: len(started(server)) == 1)
         printed = server.output()
-    assert len(re.findall(r' warning "gunicorn runs without .* add `--config gunicorn.conf.py`', printed)) == 1
+    assert len(re.findall(r' warning "gunicorn runs without .* name gunicorn.conf.py with --config', printed)) == 1
     assert " workers=" not in printed
 
 
 def test_gunicorn_finds_our_settings_where_it_is_told_to_look(tmp_path: Path) -> None:
     """Ours: what the warning says."""
-    with running(tmp_path, folder=tmp_path, arguments=f"--chdir {ROOT} --config gunicorn.conf.py") as server:
+    code = tmp_path / "code"
+    shutil.copytree(ROOT / "scenext_service", code / "scenext_service")
+    for name in ("gunicorn.conf.py", "wsgi.py"):
+        shutil.copy(ROOT / name, code)
+    (code / "scenext_service" / "version.py").write_text('VERSION = "0.0.0"\n', encoding="utf-8")
+    arguments = f"--chdir {code} --config {code}/gunicorn.conf.py"
+    with running(tmp_path, {"PYTHONPATH": ""}, folder=tmp_path, arguments=arguments) as server:
         (line,) = started(server)
         assert "gunicorn runs without" not in server.output()
+    assert " started version=0.0.0 " in line  # that folder's, not what is installed here
     assert " workers=2 " in line
 
 

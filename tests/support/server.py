@@ -73,6 +73,7 @@ def running(
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)},
         "SCENEXT_SANDBOX": "1",
+        "PYTHONPATH": str(ROOT),  # where `folder` is another
         "GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port}",
         **(environ or {}),
     }
