@@ -45,8 +45,7 @@ class Machine:
 
     def up(self) -> bool:
         """Tell whether it has booted. Its first process is a child of systemd-nspawn's, after some others."""
-        pid = self.running.process.pid
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
+        for child in self.running.children():
             self._init = int(child)
             with suppress(RuntimeError):
                 return "running" in self.run("systemctl is-system-running")

@@ -71,7 +71,9 @@ def debian(site: Site, page: str, heading: str, at: Ports) -> Iterator[None]:
         wait_until(lambda: default_site(at.front))
         site.write(SITE, site.local(site.pages.file(page, SITE), at))
         follow(site, site.pages.commands(page, heading), folder)
+        old = running.children()
         running.process.send_signal(signal.SIGHUP)  # what `systemctl reload nginx` sends
+        wait_until(lambda: not old & running.children())  # until then some are told what was there before
         yield
 
 

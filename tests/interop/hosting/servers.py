@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 from tests.support.pages import ROOT
@@ -47,15 +46,11 @@ def kept_connections_and_waits(site: Site, address: Address) -> str:
 
 def _ends(site: Site, address: Address) -> str:
     leaving = waits.leaving(site, address)
-    old = _workers(address)
+    old = address.running.children()
     reload = waits.reload(address, partial(address.running.process.send_signal, signal.SIGHUP))
-    wait_until(lambda: not old & _workers(address))  # they answer at once on the connections that nginx keeps to them
+    # They answer at once on the connections that nginx keeps to them.
+    wait_until(lambda: not old & address.running.children())
     return f"{leaving}; {reload}; {waits.stop(address)}"
-
-
-def _workers(address: Address) -> set[str]:
-    pid = address.running.process.pid
-    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split())
 
 
 @contextmanager

@@ -51,6 +51,11 @@ class Running(NamedTuple):
     process: "subprocess.Popen[bytes]"
     log: Path
 
+    def children(self) -> set[str]:
+        """Return the ids of the processes that it has started."""
+        pid = self.process.pid
+        return set(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split())
+
 
 def ports() -> Ports:
     """Return three ports that nothing listens on now."""

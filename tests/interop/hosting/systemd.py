@@ -24,6 +24,7 @@ PREFIXES = ("", "/scenext")
 EXPOSURE = 3  # of 10, at most
 CALLERS = 800  # who wait at the same time; Debian's nginx has not enough connections until it is told
 
+NGINX, SCENEXT = "nginx", "scenext"  # services
 CADDYFILE = "/etc/caddy/Caddyfile"
 LOCAL_CERTIFICATES = "{\n\tlocal_certs\n}\n"  # in place of those that it would fetch
 ROOT_CERTIFICATE = "pki/authorities/local/root.crt"
@@ -101,7 +102,9 @@ def _nginx(site: Site, there: Machine, page: str, heading: str) -> None:
     with there.port(80) as port:
         wait_until(partial(default_site, port))
     there.write(SITE, site.pages.file(page, SITE))
+    old = _children(there, NGINX)
     there.follow(rest)
+    wait_until(lambda: not old & _children(there, NGINX))  # until then some are told what was there before
 
 
 def _trusting(certificate: Path) -> Secure:
@@ -134,9 +137,9 @@ def _upgrade(site: Site, address: Address, there: Machine) -> str:
     checkout.set_version(origin, new)
     commit(origin, f"v{new}")
     there.follow(bring)
-    before = _workers(there)
+    old = _children(there, SCENEXT)
     there.run("systemctl reload scenext")
-    wait_until(lambda: not before & _workers(there))
+    wait_until(lambda: not old & _children(there, SCENEXT))
     assert _version(address) == FIRST, "a reload brought the new code"
     _restart(address, there, restart)
     assert _version(address) == new, "a restart kept the old code"
@@ -158,8 +161,9 @@ def _restart(address: Address, there: Machine, command: str) -> None:
     assert set(report.last) == {"ok"}, f"not only answers: {report}"
 
 
-def _workers(there: Machine) -> set[str]:
-    pid = there.run("systemctl show --property=MainPID --value scenext").strip()
+def _children(there: Machine, service: str) -> set[str]:
+    """Return the ids of the processes that a service's first process has started."""
+    pid = there.run(f"systemctl show --property=MainPID --value {service}").strip()
     return set(there.run(f"cat /proc/{pid}/task/{pid}/children").split())
 
 
