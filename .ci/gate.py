@@ -38,18 +38,30 @@ class Step(NamedTuple):
     command: str
 
 
+_INSTALL = "-m venv .venv && pip install -q -r requirements.txt -e"
+_SUITE = "python -m pytest -q"
+_MEASURED = "coverage run -m pytest -q && coverage combine -q && coverage report"
+_COPY = Step(
+    "A tool, a revision and an era, added as CONTRIBUTING says",
+    "copy",
+    f"python3 {_INSTALL} '.[dev,test]' && python -m pytest -m copy",
+)
+
 # The first makes the environment of all the others.
 PROGRAMS = [
-    Step("Install", "gate", "python3 -m venv .venv && pip install -q -r requirements.txt -e '.[dev,interop,test]'"),
+    Step("Install", "gate", f"python3 {_INSTALL} '.[dev,interop,test]'"),
     Step("Lint and types", "gate", "pre-commit run --all-files --show-diff-on-failure"),
     Step("Conformance", "gate", "python -m tests.interop.conformance.run"),
     Step("Clients", "gate", "python -m tests.interop.clients.run && git diff --exit-code 'docs/works-with*'"),
+    Step("Installing", "gate", "python -m tests.interop.installing.run"),
+    Step("Metrics and alerts", "gate", "python -m tests.interop.metrics.run"),
+    Step("Listings", "gate", "python -m tests.interop.listings.run"),
+    Step("Container", "gate", "python -m tests.interop.containers.run"),
+    Step("Several instances", "gate", "python -m tests.interop.fleet.run"),
     Step("The card", "gate", "python -m tests.interop.cards.run"),
     Step("The page", "gate", "python -m tests.interop.pages.run"),
     Step("Hosting", "gate", "python -m tests.interop.hosting.run"),
 ]
-_DEV = "python3 -m venv .venv && pip install -q -r requirements.txt -e '.[dev,test]'"
-COPY = Step("A tool, a revision and an era, added as CONTRIBUTING says", "copy", f"{_DEV} && python -m pytest -m copy")
 ALONE = [
     Step("Load", "gate", "python -m pytest -m load"),
     Step("Fuzz", "gate", "python -m tests.live.fuzz 120"),
@@ -67,12 +79,11 @@ def suites() -> list[Step]:
     ]
     others = {version: program for version, program in found.items() if version != own} or {own: sys.executable}
     for version, program in others.items():
-        install = f"{shlex.quote(program)} -m venv .venv && pip install -q -r requirements.txt -e '.[test]'"
-        steps.append(Step(f"Python {version}", version, f"{install} && python -m pytest -q"))
-    *_, last = steps
-    command = last.command.replace("python -m pytest", "coverage run -m pytest")
-    measured = f"{command} && coverage combine -q && coverage report"
-    return [*steps[:-1], Step(f"{last.title}, with coverage", last.clone, measured), COPY]
+        last = version == [*others][-1]
+        title = f"Python {version}, with coverage" if last else f"Python {version}"
+        install = f"{shlex.quote(program)} {_INSTALL} '.[test]'"
+        steps.append(Step(title, version, f"{install} && {_MEASURED if last else _SUITE}"))
+    return [*steps, _COPY]
 
 
 def tested() -> list[str]:
