@@ -9,18 +9,15 @@ import atexit
 import logging
 import os
 import platform
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ..version import VERSION
 from .logs import ROOT
 
 _DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-_PREFIX = "scenext-metrics-"
 
 _LABELS = ("era", "method", "tool", "outcome", "failure", "status")
 
@@ -35,7 +32,10 @@ class Metrics:
     """
 
     def __init__(self, slots: int) -> None:
-        share_a_directory()
+        if _DIRECTORY not in os.environ:
+            # prometheus-client reads the variable when it is imported, which is why that happens below.
+            os.environ[_DIRECTORY] = directory = tempfile.mkdtemp(prefix="scenext-metrics-")
+            atexit.register(remove, directory, os.getpid())
         from prometheus_client import Counter, Gauge, Histogram
 
         self._slots = slots
@@ -108,17 +108,6 @@ class _Counting(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._counter.inc()
-
-
-def share_a_directory() -> None:
-    """Name the directory into which all processes write; prometheus-client reads that when it is imported.
-
-    That of another master is left alone: at an upgrade (USR2) the new one inherits its name, and it will be removed.
-    """
-    made = re.match(rf"{_PREFIX}(\d+)-", Path(os.environ.get(_DIRECTORY, "")).name)
-    if _DIRECTORY not in os.environ or (made and int(made[1]) != os.getpid()):
-        os.environ[_DIRECTORY] = directory = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")
-        atexit.register(remove, directory, os.getpid())
 
 
 def remove(directory: str, owner: int) -> None:

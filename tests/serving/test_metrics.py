@@ -1,11 +1,11 @@
 """Prometheus metrics: off by default, counted over all processes, and nothing in their labels is a client's."""
 
+import configparser
 import gc
 import os
 import platform
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from scenext_service.config import Config, ConfigError, from_env
 from scenext_service.scenext import failures
 from scenext_service.scenext.sandbox import Sandbox
 from scenext_service.serving import logs
-from scenext_service.serving.metrics import remove, share_a_directory
+from scenext_service.serving.metrics import remove
 from scenext_service.version import VERSION
 from tests.support import pages
 from tests.support.messages import BEARER, KEY, NOT_FOUND, PING, Mcp
@@ -186,6 +186,14 @@ def test_the_page_says_what_is_exposed(mcp: Mcp, name: str) -> None:
     assert documented == {metric: (kind, labels[metric]) for metric, kind in types.items()}
 
 
+@pytest.mark.parametrize("name", ["docs/operating.md", "docs/operating.zh.md"])
+def test_the_line_for_heroku_is_that_of_the_extra(name: str) -> None:
+    """Ours: Heroku installs `requirements.txt`, which has no extra in it."""
+    setup = configparser.ConfigParser()
+    setup.read_string(pages.page("setup.cfg"))
+    assert f"`{setup['options.extras_require']['metrics'].strip()}`" in pages.page(name)
+
+
 def test_the_alerts_name_metrics_and_failures_that_there_are(mcp: Mcp) -> None:
     """Ours: a name that goes stale makes an alert that never fires."""
     text = pages.page("docs/alerts.yaml")
@@ -249,26 +257,6 @@ def test_without_the_package_the_start_ends_with_a_word_about_the_extra(monkeypa
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     with pytest.raises(ConfigError, match=r"^SCENEXT_METRICS needs prometheus-client: install the `metrics` extra$"):
         from_env({"SCENEXT_METRICS": "1"})
-
-
-def test_another_masters_directory_is_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ours: at an upgrade (USR2) the new master inherits the variable, and the old one removes the directory."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    given = {
-        "": True,
-        str(tmp_path / "scenext-metrics-1-abc"): True,
-        str(tmp_path / f"scenext-metrics-{os.getpid()}-abc"): False,
-        str(tmp_path / "an-operators"): False,
-    }
-    for directory, another in given.items():
-        if directory:
-            monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", directory)
-        else:
-            monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
-        share_a_directory()
-        assert (os.environ["PROMETHEUS_MULTIPROC_DIR"] != directory) == another
-    assert len([made for made in tmp_path.iterdir() if made.name.startswith(f"scenext-metrics-{os.getpid()}-")]) == 2
 
 
 def test_only_the_process_that_made_the_directory_removes_it(tmp_path: Path) -> None:
