@@ -5,4 +5,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # gunicorn adds the folder of --chdir after it has read this
 
-from scenext_service.serving.settings import *  # noqa: E402, F403
+from scenext_service.serving.settings import *  # noqa: F403
