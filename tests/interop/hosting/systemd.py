@@ -197,13 +197,10 @@ def long_streams(site: Site, address: Address) -> str:
 def as_debian_stops_it(site: Site, address: Address) -> str:
     """Tell what becomes of calls that wait when Debian restarts uWSGI."""
     assert address.machine
-    touch, restart = (
-        partial(address.machine.follow, [command])
-        for command in (site.pages.commands(uwsgi.PAGE, "Reload and stop")[0], "systemctl restart uwsgi")
-    )
+    restart = waits.reload(address, partial(address.machine.run, "systemctl restart uwsgi"), ends=False)
+    touch = partial(address.machine.follow, site.pages.commands(uwsgi.PAGE, "Reload and stop"))
     found = f"{waits.progress(address)}; {waits.leaving(site, address, by_writing=True)}"
-    found = f"{found}; {waits.reload(address, touch, ends=False)}"
-    return f"{found}; {waits.reload(address, restart, ends=False).replace('reload', 'restart')}"
+    return f"{restart.replace('reload', 'restart')}; {found}; {waits.reload(address, touch, ends=False)}"
 
 
 HOSTS = (
