@@ -330,18 +330,21 @@ def _query(talk: Talk) -> None:
 
 
 def _film(talk: Talk) -> None:
-    """Take the links as they are: they lead to where the caller reached the service."""
+    """Take the links as they are: they lead to where the caller reached the service.
+
+    Some proxies keep the port to themselves: nginx's `$host`, which Debian's `uwsgi_params` has, is without.
+    """
     job = _succeeds(talk.call("query_video_status", {"task_id": "sandbox-completed"}))
-    begin = f"http://127.0.0.1:{talk.port}{talk.prefix}"
-    for link, media_type in (
-        (job["progress"][-1]["image"], "image/svg+xml"),
-        (job["result"]["video_url"], "video/mp4"),
-    ):
-        _expect(link.startswith(f"{begin}/sandbox/"), link)
-        answer = talk.send("GET", link.removeprefix(begin))
+    links = {"image/svg+xml": job["progress"][-1]["image"], "video/mp4": job["result"]["video_url"]}
+    for media_type, link in links.items():
+        found = re.fullmatch(rf"http://127\.0\.0\.1(?::{talk.port})?{talk.prefix}(/sandbox/.*)", link)
+        _expect(found is not None, link)
+        path = found[1] if found else ""
+        answer = talk.send("GET", path)
         _expect((answer.status, answer.headers.get_content_type()) == (200, media_type), _words(answer))
-    part = talk.send("GET", link.removeprefix(begin), headers={"Range": "bytes=4-11"})
-    _expect((part.status, part.body) == (206, answer.body[4:12]), _words(part))
+        if media_type == "video/mp4":
+            part = talk.send("GET", path, headers={"Range": "bytes=4-11"})
+            _expect((part.status, part.body) == (206, answer.body[4:12]), _words(part))
 
 
 def _wait(talk: Talk) -> None:

@@ -60,7 +60,8 @@ def beanstalk(site: Site) -> Iterator[Address]:
     at = ports()
     bind = {"GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{at.app}", "SCENEXT_SANDBOX": "1"}
     server = site.pages.file(PLATFORMS, ".platform/nginx/conf.d/body.conf")
-    server += "server { listen 80; location / { proxy_http_version 1.1; proxy_pass http://127.0.0.1:8000; } }"
+    location = "proxy_http_version 1.1; proxy_set_header Host $host; proxy_pass http://127.0.0.1:8000;"
+    server += f"server {{ listen 80; location / {{ {location} }} }}"
     command = site.pages.part(PLATFORMS, "Other platforms", "procfile").removeprefix("web: ")
     with site.running(command, f"beanstalk-{at.app}", bind) as running, nginx.least(site, server, at):
         wait_until_healthy(at.front, "", running)
