@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import runpy
 import sys
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -29,6 +30,14 @@ def test_it_becomes_gunicorn_and_hands_its_options_on(executed: list[Any], other
     """Ours: docs/operating.md, "The start": one process, so signals and exit status are gunicorn's."""
     __main__.main(others)
     assert executed == [(sys.executable, [*GUNICORN, *others])]
+
+
+def test_the_module_is_the_program(executed: list[Any], bare: pytest.MonkeyPatch) -> None:
+    """Ours: `python -m scenext_service`."""
+    bare.delitem(sys.modules, "scenext_service.__main__")
+    bare.setattr(sys, "argv", ["scenext_service", "--workers", "1"])
+    runpy.run_module("scenext_service", run_name="__main__")
+    assert executed == [(sys.executable, [*GUNICORN, "--workers", "1"])]
 
 
 def test_a_bad_setting_ends_it_before(executed: list[Any], bare: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import os
+import runpy
 import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
@@ -58,6 +59,13 @@ def test_an_older_python_is_told_before_the_first_import_that_fails(door: str) -
     assert (ended.returncode, ended.stdout) == (1, "")
     (line,) = ended.stderr.splitlines()
     assert line.startswith("scenext_service cannot start: it needs Python 3.11 or newer; this is ")
+
+
+def test_the_package_refuses_an_older_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: whichever way it is imported."""
+    with monkeypatch.context() as patch, pytest.raises(SystemExit, match="it needs Python 3.11 or newer; this is 3"):
+        patch.setattr(sys, "version_info", (3, 10, 13, "final", 0))
+        runpy.run_path(str(ROOT / "scenext_service" / "__init__.py"))
 
 
 @pytest.mark.parametrize("name", ["scenext_service/__init__.py", "wsgi.py", "passenger_wsgi.py", "gunicorn.conf.py"])
