@@ -19,7 +19,7 @@ from tests.support.pages import ROOT
 from tests.support.server import Server, running, wait_until, workers
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (?:info|warning) "
-MODULE: dict[str, Any] = {"app": "", "module": "scenext_service"}
+MODULE: dict[str, Any] = {"app": "", "program": (sys.executable, "-m", "scenext_service")}
 
 
 def started(server: Server) -> list[str]:

@@ -4,6 +4,7 @@ import configparser
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -116,6 +117,18 @@ def test_the_deploy_button_asks_for_variables_that_there_are() -> None:
 def test_the_deploy_button_ends_at_a_page_that_answers(client: FlaskClient) -> None:
     """Spec: Heroku, "app.json Schema", `success_url`."""
     assert client.get(APP["success_url"]).status_code == 200
+
+
+def test_the_unit_of_systemd_allows_what_gunicorn_is_set_to() -> None:
+    """Spec: systemd.exec, `LimitNOFILE`, and systemd.resource-control, `TasksMax`, for four processes."""
+    settings = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.read_string((FOLDER / "scenext.service").read_text(encoding="utf-8"))
+    service = unit["Service"]
+    assert int(service["TasksMax"]) > 4 * settings["threads"]
+    assert int(service["LimitNOFILE"]) >= settings["worker_connections"] + 2 * settings["threads"] + 64
+    assert int(service["TimeoutStopSec"]) > settings["graceful_timeout"]
+    assert f"{service['WorkingDirectory']}/.venv/bin/gunicorn wsgi:app" == service["ExecStart"]
 
 
 def test_it_serves_in_what_heroku_sets_and_writes_only_temporary_files(tmp_path: Path) -> None:

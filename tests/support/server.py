@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -17,6 +17,8 @@ _SETTINGS = ("SCENEXT_", "GUNICORN_", "PROMETHEUS_")  # variables that are the t
 
 START_TIMEOUT = 30.0  # seconds
 STOP_TIMEOUT = 40.0  # seconds
+
+GUNICORN = (sys.executable, "-m", "gunicorn")
 
 
 class Server:
@@ -61,13 +63,13 @@ def running(
     app: str = "wsgi:app",
     ulimit: str = "",
     arguments: str = "",
-    module: str = "gunicorn",
+    program: Sequence[str] = GUNICORN,
     folder: Path = ROOT,
 ) -> Iterator[Server]:
     """Run gunicorn as the Procfile does, on loopback, with its output in `directory`; end it, by force if need be.
 
     `ulimit` is what the shell's command of that name sets before, `arguments` what else stands on the command line.
-    `module` is run in the place of gunicorn, `folder` is where.
+    `program` is run in the place of gunicorn, `folder` is where.
     """
     port = free_port()
     env = {
@@ -81,7 +83,7 @@ def running(
     # For appending: its place in the file is also the reader's, who goes back to the beginning while it writes.
     with (directory / "gunicorn.log").open("a+b") as output:
         shell = ["bash", "-c", f'ulimit {ulimit} && exec "$@"', "bash"] if ulimit else []
-        command = [*shell, sys.executable, "-m", module, *arguments.split(), *app.split()]
+        command = [*shell, *program, *arguments.split(), *app.split()]
         process = subprocess.Popen(command, cwd=folder, env=env, stdout=output, stderr=subprocess.STDOUT)
         server = Server(process, port, output)
         try:
@@ -116,18 +118,26 @@ def listening(server: Server) -> bool:
 
 def workers(server: Server) -> list[int]:
     """Return the process ids of the workers."""
-    pid = server.process.pid
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    return [int(child) for child in children.split()]
+    return children(server.process.pid)
+
+
+def children(pid: int) -> list[int]:
+    """Return the ids of the processes that a process has started, and that have not ended."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
 
 
 def booted(server: Server, count: int = 2) -> bool:
-    """Tell whether every worker is there and listens to signals.
+    """Tell whether every worker is there and listens to signals."""
+    return grown(server.process.pid, count)
+
+
+def grown(pid: int, count: int = 2) -> bool:
+    """Tell whether every worker of gunicorn's first process is there and listens to signals.
 
     A worker that has just been forked still has the master's handlers, one of SIGHUP (bit 0) among them, and loses what
     is sent to it.
     """
-    found = workers(server)
+    found = children(pid)
     statuses = [Path(f"/proc/{worker}/status").read_text(encoding="utf-8") for worker in found]
     caught = [int(status.partition("SigCgt:")[2].split()[0], 16) for status in statuses]
     return len(found) == count and not any(mask & 1 for mask in caught)
