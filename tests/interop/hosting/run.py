@@ -8,7 +8,9 @@ conversation of `conversation.py` with each host in turn. A quirk that a page do
 block of a page that no host uses is a failure. Prints the table, which `docs/deploy/README.md` has to show; ends with
 status 1 where anything was different. With words, runs only the hosts whose names have one of them.
 
-Needs Debian, git, npm and, for the hosts with nothing set, port 5000.
+The hosts of `systemd.py` boot a Debian of their own (`machine.py`), and follow a page there from its first command on.
+
+Needs Debian, git, npm, root that may mount and make namespaces, and port 5000 for the hosts with nothing set.
 """
 
 import os
