@@ -1,4 +1,4 @@
-"""How a worker takes new connections: gunicorn's threaded worker with four changes.
+"""How a worker takes new connections: gunicorn's threaded worker with five changes.
 
 - A worker leaves new connections to the others, the more the more it has. The one that is awake would accept all that
   come at once, while the others are still waking up, and one of two cores would have nothing to do.
@@ -6,6 +6,8 @@
 - A new connection has no thread until there is something to read. gunicorn's has one for 5 s, and waits in the poller
   for 95 s more: a few hundred silent ones take all threads.
 - At the end, silent connections have as long as idle ones. gunicorn gives them the whole `graceful_timeout`.
+- At the end, it takes who came before, and listens no more. gunicorn's goes on listening, takes nobody, and hangs up on
+  all of them when it goes: callers whom a router would have sent elsewhere, had they been refused.
 
 Source: gunicorn 27.0.1, `workers/gthread.py` `accept`, `handle`, `murder_pending` and `run`; accept(2), epoll_ctl(2).
 """
@@ -37,6 +39,8 @@ WARN_AGAIN = 60.0  # seconds
 
 class AcceptingWorker(ThreadWorker):
     """gunicorn's `gthread` with these changes."""
+
+    sockets: list[Any]
 
     _paused_until = 0.0
     _warned_until = 0.0
@@ -76,8 +80,23 @@ class AcceptingWorker(ThreadWorker):
             log.warning("no new connections until others end: %s", reason.strerror)
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Accept new connections, or none; in a pause, none. gunicorn calls this in each turn of its loop."""
-        super().set_accept_enabled(enabled and time.monotonic() >= self._paused_until)
+        """Accept new connections, or none; in a pause and at the end, none. gunicorn calls this again and again."""
+        ending = not self.alive
+        super().set_accept_enabled(enabled and not ending and time.monotonic() >= self._paused_until)
+        if ending:
+            self._close_listeners()
+
+    def _close_listeners(self) -> None:
+        listeners, self.sockets = self.sockets, []
+        for listener in listeners:
+            while self.nr_conns < self.worker_connections:
+                try:
+                    sock, client = listener.accept()
+                    self._take(sock, client, listener.getsockname())
+                except OSError as error:
+                    if error.errno != errno.ECONNABORTED:
+                        break
+            listener.close()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Wait for what happens next, not beyond the end of a pause."""

@@ -119,6 +119,37 @@ def test_silent_connections_have_as_long_as_idle_ones_at_the_end(worker: Worker,
         assert client.recv(1) == b""
 
 
+def test_at_the_end_who_came_before_is_taken_and_who_comes_is_refused(worker: Worker, listener: socket.socket) -> None:
+    """Ours: gunicorn takes nobody and refuses nobody, then hangs up on all; where it is refused a router goes on."""
+    address = listener.getsockname()
+    gone = [errno.ECONNABORTED]
+
+    def accept() -> object:
+        if gone:
+            raise OSError(gone.pop(), "Software caused connection abort")
+        return listener.accept()
+
+    aborting = SimpleNamespace(accept=accept, getsockname=listener.getsockname, close=listener.close)
+    with socket.create_connection(address), socket.create_connection(address):
+        worker.set_accept_enabled(False)
+        worker.alive, worker.sockets = False, [aborting]
+        worker.set_accept_enabled(True)
+        assert (len(worker.pending_conns), worker.nr_conns, worker.sockets) == (2, 2, [])
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+        assert list(worker.poller.get_map()) == [conn.sock.fileno() for conn in worker.pending_conns]
+
+
+def test_at_the_end_a_worker_takes_no_more_connections_than_it_may(worker: Worker, listener: socket.socket) -> None:
+    """Ours: nor does it look for more where there is no descriptor."""
+    with socket.create_connection(listener.getsockname()) as client:
+        worker.alive, worker.worker_connections = False, 0
+        worker.set_accept_enabled(False)
+        assert (list(worker.pending_conns), worker.nr_conns) == ([], 0)
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+
+
 def test_a_worker_without_descriptors_accepts_nothing_for_a_while(
     worker: Worker, listener: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
