@@ -7,6 +7,9 @@ from tests.support.pages import ROOT, Block, blocks
 
 FOLDER = ROOT / "docs" / "deploy"
 
+# Pages of which another program runs the blocks: tests.interop.containers.
+ELSEWHERE = {"container.md"}
+
 _NAME = re.compile(r"# (\S+)\n")  # the first line of a block that is a file
 
 
@@ -15,8 +18,13 @@ class Pages:
 
     def __init__(self) -> None:
         pages = sorted(FOLDER.glob("*.md"))
-        self._blocks = {page.name: blocks(page.read_text(encoding="utf-8")) for page in pages}
+        self._texts = {page.name: page.read_text(encoding="utf-8") for page in pages}
+        self._blocks = {name: blocks(text) for name, text in self._texts.items()}
         self._used: set[tuple[str, str]] = set()
+
+    def text(self, page: str) -> str:
+        """Return a page."""
+        return self._texts[page]
 
     def file(self, page: str, name: str) -> str:
         """Return the block that says in its first line that it is this file."""
@@ -40,7 +48,8 @@ class Pages:
 
     def unused(self) -> list[str]:
         """Return the first lines of the blocks that nothing asked for: nobody knows whether they are right."""
-        every = [(page, block.text) for page, found in self._blocks.items() for block in found]
+        pages = {page: found for page, found in self._blocks.items() if page not in ELSEWHERE}
+        every = [(page, block.text) for page, found in pages.items() for block in found]
         return [f"{page}: {text.splitlines()[0]}" for page, text in every if (page, text) not in self._used]
 
     def _one(self, page: str, wanted: Callable[[Block], bool]) -> str:

@@ -1,0 +1,130 @@
+"""The image, built as `docker build` does, by Debian's buildah on a base made of Debian's own packages.
+
+The base stands in for the official Python image, under its name: the same Debian, the same Python, pip, and `python`.
+What pip is configured with here, an index or a certificate, it is configured with during the build.
+
+Source: buildah-build(1), mmdebstrap(1), pip's manual, "Configuration".
+"""
+
+import ast
+import configparser
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.support.pages import ROOT
+
+PACKAGES = "python3,python3-pip,ca-certificates"
+TIMEOUT = 600  # seconds for one step
+
+_BASE = re.compile(r"^FROM (python:(3\.\d+)-slim-(\w+))", re.MULTILINE)
+_CONFIGURED = re.compile(r"^(:env:|\w+)\.([\w-]+)=(.+)$", re.MULTILINE)
+
+
+def base() -> tuple[str, str, str]:
+    """Return the name of the base in the Dockerfile, its Python and its Debian. Raises ValueError where it has two."""
+    (found,) = set(_BASE.findall((ROOT / "Dockerfile").read_text(encoding="utf-8")))
+    return found[0], found[1], found[2]
+
+
+class Images:
+    """The images of this run; all there is of them is in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._buildah = ["buildah", "--root", str(folder / "images"), "--runroot", str(folder / "run")]
+
+    def make_base(self) -> None:
+        """Make the base that the Dockerfile names. Raises RuntimeError."""
+        name, python, debian = base()
+        with self._container("scratch") as (container, root):
+            options = ["--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io", f"--include={PACKAGES}"]
+            run(["mmdebstrap", *options, debian, str(root)])
+            (root / "usr/bin/python").symlink_to(f"python{python}")
+            (root / f"usr/lib/python{python}/EXTERNALLY-MANAGED").unlink()
+            self._run("commit", "--quiet", "--format", "docker", container, name)
+
+    def build(self, command: str) -> None:
+        """Run a `docker build` of a page. Raises RuntimeError."""
+        docker, build, *words, context = shlex.split(command)
+        if [docker, build, context] != ["docker", "build", "."]:
+            raise RuntimeError(f"no docker build: {command}")
+        volumes = [f"--volume={place}:ro" for place in self._pip_places()]
+        # Another format than Docker's has no health check.
+        self._run("build", "--pull-never", "--format", "docker", *volumes, *words, str(ROOT))
+
+    def config(self, name: str) -> dict[str, Any]:
+        """Return the configuration of an image: `Cmd`, `Env`, `Healthcheck`, `User`, `WorkingDir` and more."""
+        found: dict[str, Any] = json.loads(self._run("inspect", "--type", "image", name))["Docker"]["config"]
+        return found
+
+    @contextmanager
+    def files(self, name: str) -> Iterator[Path]:
+        """Yield the folder with the files of an image."""
+        with self._container(name) as (_, root):
+            yield root
+
+    @contextmanager
+    def _container(self, name: str) -> Iterator[tuple[str, Path]]:
+        container = self._run("from", "--pull-never", name).strip()
+        try:
+            yield container, Path(self._run("mount", container).strip())
+        finally:
+            self._run("rm", container)
+
+    def _run(self, *arguments: str) -> str:
+        return run([*self._buildah, "--storage-driver", "vfs", *arguments], BUILDAH_ISOLATION="chroot")
+
+    def _pip_places(self) -> list[str]:
+        """Write the configuration of this machine's pip; return the places that a build needs, as `here:there`."""
+        there = configparser.ConfigParser(interpolation=None)
+        places = []
+        for section, name, written in _CONFIGURED.findall(run([sys.executable, "-m", "pip", "config", "list"])):
+            value = ast.literal_eval(written)
+            section = section.replace(":env:", "global")
+            if not there.has_section(section):
+                there.add_section(section)
+            there.set(section, name, value)
+            for word in value.split():
+                if word.startswith("file://"):
+                    places.append(Path(word.removeprefix("file://")).parent)  # its pages lead to files beside it
+                elif word.startswith("/"):
+                    places.append(Path(word))
+        with (self._folder / "pip.conf").open("w", encoding="utf-8") as file:
+            there.write(file)
+        found = sorted({str(place) for place in places if place.exists()})
+        return [f"{self._folder}/pip.conf:/etc/pip.conf", *(f"{place}:{place}" for place in found)]
+
+
+def size(root: Path) -> int:
+    """Return the bytes of the files below a folder."""
+    return sum(path.lstat().st_size for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def programs(root: Path) -> set[str]:
+    """Return the names of the programs of an image, wherever its files lie."""
+    return {path.name for path in root.rglob("*bin/*")}
+
+
+def run(command: list[str], **environ: str) -> str:
+    """Run a command; return what it printed. Raises RuntimeError with the end of that."""
+    program = shutil.which(command[0]) or command[0]
+    done = subprocess.run(
+        [program, *command[1:]],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{shlex.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stdout
