@@ -65,13 +65,14 @@ def running(
     arguments: str = "",
     program: Sequence[str] = GUNICORN,
     folder: Path = ROOT,
+    port: int | None = None,
 ) -> Iterator[Server]:
     """Run gunicorn as the Procfile does, on loopback, with its output in `directory`; end it, by force if need be.
 
     `ulimit` is what the shell's command of that name sets before, `arguments` what else stands on the command line.
-    `program` is run in the place of gunicorn, `folder` is where.
+    `program` is run in the place of gunicorn, `folder` is where. `port` is one on which another listened before.
     """
-    port = free_port()
+    port = port or free_port()
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)},
         "SCENEXT_SANDBOX": "1",

@@ -1,0 +1,1 @@
+"""Three instances behind haproxy: `python -m tests.interop.fleet.run`."""
