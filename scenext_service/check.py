@@ -67,7 +67,8 @@ def ask(config: Config, adapter: BaseAdapter | None = None) -> tuple[bool, str]:
         return False, f"HTTP {failure.status} without a message is not Scenext's: is SCENEXT_API_BASE_URL right?"
     if failure and not isinstance(failure, _TAKEN) and not (refused and not lent):
         on_the_way = f" The proxy {config.proxy} is on the way." if config.proxy else ""
-        return False, what_happened(failure) + on_the_way
+        why = f" ({failure.reason})" if isinstance(failure, failures.OUTAGES) else ""
+        return False, what_happened(failure) + why + on_the_way
     there = "the sandbox" if config.sandbox else "Scenext"
     said = f"{there} answered in {time.monotonic() - begun:.1f} s"
     if lent:
