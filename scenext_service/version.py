@@ -1,3 +1,3 @@
 """The version of this service, as `/healthz`, `serverInfo` and the package metadata give it."""
 
-VERSION = "1.3.0"
+VERSION = "1.4.0"
