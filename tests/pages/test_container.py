@@ -3,13 +3,13 @@
 What is in the image, and that it serves, `tests.interop.containers.run` shows.
 """
 
-import ast
 import json
 import re
 from typing import Any
 
 import pytest
 
+from scenext_service.serving import settings
 from tests.interop.containers.image import base
 from tests.interop.fleet.router import configuration
 from tests.support import pages
@@ -27,10 +27,8 @@ def instruction(name: str) -> Any:
 
 
 def setting(name: str) -> int:
-    """Return a number of gunicorn.conf.py."""
-    assignments = [node for node in ast.parse(pages.page("gunicorn.conf.py")).body if isinstance(node, ast.Assign)]
-    (value,) = [node.value for node in assignments if ast.unparse(node.targets[0]) == name]
-    return int(ast.literal_eval(value))
+    """Return a number of gunicorn's settings."""
+    return int(getattr(settings, name))
 
 
 def number(name: str, text: str = KUBERNETES) -> int:

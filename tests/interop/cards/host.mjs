@@ -74,12 +74,12 @@ export class Hosts {
     const uri = tools.find((tool) => tool.name === "gen_video")._meta.ui.resourceUri;
     const [card] = (await service.ask("resources/read", { uri })).contents;
     this.sandbox = new URL("/sandbox/", service.url).href;
-    // On loopback, where the service is: Chromium lets no page from elsewhere load anything from there. The card comes
-    // from there too; its frame makes its origin opaque.
-    const server = createServer((request, response) => {
+    // The card comes from where the page does; its sandbox makes its origin opaque all the same. That is loopback, where
+    // the service is: Chromium lets no page from elsewhere load anything from there.
+    const server = createServer(({ url }, response) => {
       response.setHeader("Content-Type", "text/html; charset=utf-8");
-      if (request.url === "/") return response.end(PAGE);
-      response.setHeader("Content-Security-Policy", policy(card._meta.ui.csp)).end(card.text);
+      if (url !== "/card") return response.end(PAGE);
+      return response.setHeader("Content-Security-Policy", policy(card._meta.ui.csp)).end(card.text);
     });
     await once(server.listen(0, "127.0.0.1"), "listening");
     this.page = `http://127.0.0.1:${server.address().port}/`;
@@ -122,7 +122,7 @@ export class Hosts {
     page.on("pageerror", (error) => seen.problems.push(String(error)));
     await browsing.route("**/*", (route) => {
       const url = route.request().url();
-      if ([this.page, this.sandbox].some((one) => url.startsWith(one))) return route.continue();
+      if (url.startsWith(this.page) || url.startsWith(this.sandbox)) return route.continue();
       if (!url.startsWith(MEDIA)) {
         seen.problems.push(`asked for ${url}`);
         return route.abort();

@@ -22,8 +22,7 @@ page.on("console", (message) => {
   if (message.type() === "error" && !url.startsWith(FONTS)) faults.push(`${message.text()} ${url}`);
 });
 await page.route(/^https?:\/\/(?!127\.0\.0\.1[:/])/, (route) => {
-  const url = route.request().url();
-  if (!url.startsWith(FONTS)) faults.push(`asked for ${url}`);
+  if (!route.request().url().startsWith(FONTS)) faults.push(`asked for ${route.request().url()}`);
   return route.abort();
 });
 
@@ -53,7 +52,11 @@ async function story() {
   await until("a frame", async () => (await frames()) > 0, PATIENCE);
   await state("ready");
   await until("six frames", async () => (await frames()) === 6);
-  await until("the film", () => card.evaluate(() => document.querySelector("video").readyState > 0));
+  const film = await card.evaluate(() => [document.querySelector("video").hidden, document.querySelector("video").src]);
+  assert.equal(film[0], false);
+  assert.match(film[1], /^https?:\/\/.+video\.mp4/);
+  await card.evaluate(() => document.querySelector("video").play());
+  await until("the film runs", () => card.evaluate(() => document.querySelector("video").currentTime > 1));
   await card.waitForSelector("text=Open the video");
 }
 

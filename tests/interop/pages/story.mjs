@@ -399,8 +399,10 @@ const PARTS = {
       assert.equal(await page.textContent(".block pre"), `${start}/mcp`);
       const sent = page.waitForRequest((request) => request.method() === "POST");
       await look(page, "sandbox-completed");
-      assert.equal((await (await sent).allHeaders()).origin, start);
+      const headers = await (await sent).allHeaders();
+      assert.deepEqual([headers.origin, headers["sec-fetch-site"]], [start, "same-origin"]);
       await state(page, "ready");
+      await plays(page, start, 3);
       await look(page, "sandbox-failed");
       await state(page, "failed");
       await page.check("#make");
