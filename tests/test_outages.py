@@ -14,6 +14,7 @@ import requests
 
 from scenext_service import create_app
 from scenext_service.config import Config
+from scenext_service.mcp.call import ONE_BODY
 from scenext_service.scenext import failures
 from scenext_service.scenext.client import MAX_RESPONSE
 from scenext_service.scenext.reasons import MAX_REASON, reason
@@ -218,7 +219,7 @@ def test_slots_that_are_all_taken_are_a_warning(capsys: pytest.CaptureFixture[st
         pytest.param("status-404", KEY, "NotFound", id="404"),
         pytest.param("limited", KEY, "RateLimited", id="429"),
         pytest.param("rejected", KEY, "Rejected", id="rejected"),
-        pytest.param("api", "YOUR_API_KEY", "KeyMissing", id="no-key"),
+        pytest.param("api", "YOUR_API_KEY", "KeyPlaceholder", id="placeholder"),
         pytest.param("api", f"{KEY},{KEY}", "KeyUnusable", id="two-keys"),
     ],
 )
@@ -238,13 +239,14 @@ def test_a_task_id_that_is_none_is_no_warning(ask: Ask) -> None:
 
 def test_a_batch_that_runs_out_of_time_warns_of_the_call_that_failed_only(capsys: pytest.CaptureFixture[str]) -> None:
     """Ours: what no time was left for was not the outage; the call before it was."""
-    message = {**PING, "method": "tools/call", "params": {"name": QUERY[0], "arguments": QUERY[1]}}
+    calls = [{"name": name, "arguments": arguments} for name, arguments in (QUERY, ("gen_video", {"question": "Why?"}))]
     with Upstream() as upstream:
-        config = Config(api_base_url=f"{upstream.url}/silent", timeout=0.2)
-        Mcp(create_app(config).test_client()).post([message] * 2, {"X-API-Key": KEY})
+        config = Config(api_base_url=f"{upstream.url}/half-body", timeout=ONE_BODY)  # all that a batch has
+        batch = [{**PING, "method": "tools/call", "params": call} for call in calls]
+        Mcp(create_app(config).test_client()).post(batch, {"X-API-Key": KEY})
     told = [Told(line, "") for line in requests_logged(capsys)]
     assert [(one.level, one.field("failure")) for one in told] == [
-        ("warning", "DeadlinePassed"),
+        ("warning", "ConnectionLost"),
         ("info", "NoTimeLeft"),
     ]
 
