@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,9 +16,6 @@ from tests.support.server import Server, booted, children, grown, running, wait_
 from tests.support.waiters import BODY, STREAM, Waiter, collect, wait
 
 pytestmark = pytest.mark.load
-
-# Not `python -m gunicorn`: what USR2 starts is the file that it runs, beside which lie modules named as Python's own.
-PROGRAM = [str(Path(sys.executable).with_name("gunicorn"))]
 
 OLD, NEW = "0.0.1", "0.0.2"
 BUSTLE = [Group("missing", 10, pause=0.02), Group("list", 10, kept=False, pause=0.05), Group("health", 5, pause=0.5)]
@@ -87,7 +83,7 @@ def assert_nothing_lost(reports: list[Report], done: float) -> None:
 
 def test_hup_keeps_the_old_code(tmp_path: Path, code: Path) -> None:
     """Ours: the application is loaded once, before the fork; new processes have what was loaded."""
-    with running(tmp_path, folder=code, program=PROGRAM) as server:
+    with running(tmp_path, folder=code) as server:
         with busy(server, HUP_SECONDS) as reports:
             checkout.set_version(code, NEW)
             old = set(workers(server))
@@ -100,7 +96,7 @@ def test_hup_keeps_the_old_code(tmp_path: Path, code: Path) -> None:
 
 def test_usr2_and_term_bring_the_new_code_and_the_old_back(tmp_path: Path, code: Path) -> None:
     """Spec: gunicorn, "Upgrading to a new binary on the fly"; ours: no caller goes without an answer."""
-    with running(tmp_path, folder=code, program=PROGRAM) as server:
+    with running(tmp_path, folder=code) as server:
         with busy(server, USR2_SECONDS) as reports:
             checkout.set_version(code, NEW)
             withdrawn = reexecute(server)
