@@ -3,8 +3,8 @@
 Needs git, bash, curl, and Python 3.11 or newer with venv; installs everything else into a folder that it makes and
 removes, and Debian's packages as root. Runs the suite on every Python of setup.cfg that it finds.
 
-Most of these programs wait for servers, and so two rows of steps go on at the same time; what loads the machine comes
-after them, alone. What a step prints comes in one piece, once it has ended. The first failure stops all.
+Most of these programs wait for servers, and so three rows of steps go on at the same time; what loads the machine
+comes after them, alone. What a step prints comes in one piece, once it has ended. The first failure stops all.
 """
 
 import configparser
@@ -62,14 +62,15 @@ PROGRAMS = [
     Step("The page", "gate", "python -m tests.interop.pages.run"),
     Step("Hosting", "gate", "python -m tests.interop.hosting.run"),
 ]
-ALONE = [
-    Step("Load", "gate", "python -m pytest -m load"),
-    Step("Fuzz", "gate", "python -m tests.live.fuzz 120"),
-]
+_FUZZ = Step("Fuzz", "copy", "python -m tests.live.fuzz 120")
+LOAD = Step("Load", "gate", "python -m pytest -m load")
 
 
-def suites() -> list[Step]:
-    """Return the README's commands, and the suite on each other Python; the last of them measures its coverage."""
+def suites() -> tuple[list[Step], list[Step]]:
+    """Return two rows: the README's commands and the suite on each other Python but the last; and from there on.
+
+    The last one measures the coverage.
+    """
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     found = {version: program for version in tested() if (program := python(version))}
     print("Python", ", ".join(f"{version} ({found.get(version, 'not found')})" for version in tested()), flush=True)
@@ -78,12 +79,10 @@ def suites() -> list[Step]:
         Step(f"README: test, on Python {platform.python_version()}", "test", pages.command("Test")),
     ]
     others = {version: program for version, program in found.items() if version != own} or {own: sys.executable}
-    for version, program in others.items():
-        last = version == [*others][-1]
-        title = f"Python {version}, with coverage" if last else f"Python {version}"
-        install = f"{shlex.quote(program)} {_INSTALL} '.[test]'"
-        steps.append(Step(title, version, f"{install} && {_MEASURED if last else _SUITE}"))
-    return [*steps, _COPY]
+    *between, last = [(version, f"{shlex.quote(program)} {_INSTALL} '.[test]'") for version, program in others.items()]
+    steps += [Step(f"Python {version}", version, f"{install} && {_SUITE}") for version, install in between]
+    measured = Step(f"Python {last[0]}, with coverage", last[0], f"{last[1]} && {_MEASURED}")
+    return steps, [measured, _COPY, _FUZZ]
 
 
 def tested() -> list[str]:
@@ -171,8 +170,8 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         gate = Gate(Path(folder))
-        gate.run(PROGRAMS, suites())
-        gate.run([] if gate.failed else ALONE)
+        gate.run(PROGRAMS, *suites())
+        gate.run([] if gate.failed else [LOAD])
     print("\n=== What each step took")
     for seconds, step in sorted(gate.took, reverse=True):
         print(f"{seconds:6.0f} s  {step.title}")
