@@ -31,6 +31,8 @@ COMMAND_TIMEOUT = 300.0
 _SETTINGS = ("/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt", "/etc/resolv.conf", "/etc/apt/apt.conf.d")
 _INSTALLS = ("apt-get ", ".venv/bin/pip ")
 
+_THROWN_AWAY = {"DPKG_FORCE": "unsafe-io"}  # what dpkg writes need not outlive a failure of power
+
 _FORWARD = "/lib/systemd/systemd-socket-proxyd --connections-max=4096"
 
 
@@ -119,7 +121,7 @@ def _installed(site: Site) -> Path:
         debian.install(HOST_PACKAGES)
         release = platform.freedesktop_os_release()["VERSION_CODENAME"]
         options = ["--variant=minbase", f"--include={FIRST_PACKAGES}"]
-        debian.run(["debootstrap", *options, release, str(folder), f"{MIRROR}/debian"], dict(os.environ))
+        debian.run(["debootstrap", *options, release, str(folder), f"{MIRROR}/debian"], {**os.environ, **_THROWN_AWAY})
         suites = [("debian", release), ("debian", f"{release}-updates"), ("debian-security", f"{release}-security")]
         sources = "".join(f"deb {MIRROR}/{name} {suite} main\n" for name, suite in suites)
         (folder / "etc" / "apt" / "sources.list").write_text(sources, encoding="ascii")
@@ -158,5 +160,5 @@ def _layer(base: Path, folder: Path) -> Iterator[Path]:
 
 def _environ() -> dict[str, str]:
     passed = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or "proxy" in name.lower()}
-    words = {"HOME": "/root", "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+    words = {"HOME": "/root", "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", **_THROWN_AWAY}
     return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **words, **passed}
