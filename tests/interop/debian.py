@@ -4,7 +4,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 
-INSTALL_TIMEOUT = 300  # seconds
+INSTALL_TIMEOUT = 600  # seconds
 
 
 def install(packages: Sequence[str]) -> None:
@@ -14,7 +14,8 @@ def install(packages: Sequence[str]) -> None:
     if missing := [name for name in packages if f"{name} installed" not in shown]:
         # Runlevel 1 keeps what is installed from being started as a service of this machine.
         environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", *missing]):
+        apt = ["apt-get", "-o", f"DPkg::Lock::Timeout={INSTALL_TIMEOUT}"]  # another of these programs may install too
+        for command in ([*apt, "update"], [*apt, "install", "-y", "--no-install-recommends", *missing]):
             run(command, environ)
 
 

@@ -336,15 +336,18 @@ def _film(talk: Talk) -> None:
     """
     job = _succeeds(talk.call("query_video_status", {"task_id": "sandbox-completed"}))
     links = {"image/svg+xml": job["progress"][-1]["image"], "video/mp4": job["result"]["video_url"]}
+    secure = talk.secure and f"https://{re.escape(talk.secure.name)}"
+    there = secure or rf"http://127\.0\.0\.1(?::{talk.port})?"
     for media_type, link in links.items():
-        found = re.fullmatch(rf"http://127\.0\.0\.1(?::{talk.port})?{talk.prefix}(/sandbox/.*)", link)
+        found = re.fullmatch(rf"{there}{talk.prefix}(/sandbox/.*)", link)
         _expect(found is not None, link)
         path = found[1] if found else ""
         answer = talk.send("GET", path)
         _expect((answer.status, answer.headers.get_content_type()) == (200, media_type), _words(answer))
         if media_type == "video/mp4":
             part = talk.send("GET", path, headers={"Range": "bytes=4-11"})
-            _expect((part.status, part.body) == (206, answer.body[4:12]), _words(part))
+            # Passenger may answer from a cache that knows no parts, which HTTP allows.
+            _expect((part.status, part.body) in ((206, answer.body[4:12]), (200, answer.body)), _words(part))
 
 
 def _wait(talk: Talk) -> None:

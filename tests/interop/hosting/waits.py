@@ -28,6 +28,7 @@ PROMPT = 1.0  # for an answer beside very many calls that wait
 LONGER = 20  # of a wait that something else ends
 SHORT = 6  # of one that ends by itself
 GONE = 5.0  # until a host that is stopped is gone
+PATIENT = 30.0  # until one is that waits for all who wait
 
 CALLERS = 9
 RECEIVED = 65536  # bytes at a time
@@ -87,10 +88,11 @@ def stop(address: Address, number: signal.Signals = signal.SIGTERM, *, ends: boo
     Raises AssertionError.
     """
     since = _answered(address, partial(address.running.process.send_signal, number), ends)
+    most = GONE if ends else PATIENT
     try:
-        address.running.process.wait(max(since + GONE - time.monotonic(), 0))
+        address.running.process.wait(max(since + most - time.monotonic(), 0))
     except subprocess.TimeoutExpired:
-        raise AssertionError(f"not gone {GONE:g} s after its stop") from None
+        raise AssertionError(f"not gone {most:g} s after its stop") from None
     return f"{name} {_WORDS[ends]}"
 
 
