@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from tests.support.server import children, wait_until
+
 from . import nginx, refused, waits
 from .conversation import AT_ONCE
 from .hosts import Address, Host
@@ -14,6 +16,7 @@ PAGE = "uwsgi.md"
 PYTHONANYWHERE = "pythonanywhere.md"
 SUB_PATH = "/scenext"
 NGINX, DEBIAN = "Behind nginx, under a sub-path", "Debian's uWSGI"  # headings
+PROCESSES = 2  # as the page has it
 NO_APPLICATION = 22  # exit status of an instance that `need-app` ends
 
 LENGTH_REQUIRED = "411 Length Required: this server hands no chunked body over; send a Content-Length"
@@ -86,7 +89,11 @@ def what_waits(site: Site, address: Address) -> str:
     """Tell what becomes of calls that wait."""
     leaving = waits.leaving(site, address, by_writing=True)
     touch = partial(site.run, site.pages.commands(PAGE, "Reload and stop")[0])
-    return f"{leaving}; {waits.reload(address, touch, ends=False)}; {waits.stop(address, ends=False)}"
+    old = set(children(address.running.process.pid))
+    reloaded = waits.reload(address, touch, ends=False)
+    # One process after the other; TERM in between does not end what is being replaced.
+    wait_until(lambda: len(old & set(children(address.running.process.pid))) <= len(old) - PROCESSES)
+    return f"{leaving}; {reloaded}; {waits.stop(address, ends=False)}"
 
 
 def long_streams_too(site: Site, address: Address) -> str:
