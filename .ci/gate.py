@@ -3,8 +3,9 @@
 Needs git, bash, curl, and Python 3.11 or newer with venv; installs everything else into a folder that it makes and
 removes, and Debian's packages as root. Runs the suite on every Python of setup.cfg that it finds.
 
-Most of these programs wait for servers, and so three rows of steps go on at the same time; what loads the machine
-comes after them, alone. What a step prints comes in one piece, once it has ended. The first failure stops all.
+Most of these programs wait for servers, and so two rows of steps go on at the same time; what loads the machine, and
+what looks at seconds in many hosts, comes after them, alone. What a step prints comes in one piece, once it has ended.
+The first failure stops all.
 """
 
 import configparser
@@ -41,12 +42,6 @@ class Step(NamedTuple):
 _INSTALL = "-m venv .venv && pip install -q -r requirements.txt -e"
 _SUITE = "python -m pytest -q"
 _MEASURED = "coverage run -m pytest -q && coverage combine -q && coverage report"
-_COPY = Step(
-    "A tool, a revision and an era, added as CONTRIBUTING says",
-    "copy",
-    f"python3 {_INSTALL} '.[dev,test]' && python -m pytest -m copy",
-)
-
 # The first makes the environment of all the others.
 PROGRAMS = [
     Step("Install", "gate", f"python3 {_INSTALL} '.[dev,interop,test]'"),
@@ -60,17 +55,17 @@ PROGRAMS = [
     Step("Several instances", "gate", "python -m tests.interop.fleet.run"),
     Step("The card", "gate", "python -m tests.interop.cards.run"),
     Step("The page", "gate", "python -m tests.interop.pages.run"),
-    Step("Hosting", "gate", "python -m tests.interop.hosting.run"),
+    Step("A tool, a revision and an era, added as CONTRIBUTING says", "gate", "python -m pytest -m copy"),
 ]
-_FUZZ = Step("Fuzz", "copy", "python -m tests.live.fuzz 120")
-LOAD = Step("Load", "gate", "python -m pytest -m load")
+ALONE = [
+    Step("Hosting", "gate", "python -m tests.interop.hosting.run"),
+    Step("Load", "gate", "python -m pytest -m load"),
+    Step("Fuzz", "gate", "python -m tests.live.fuzz 120"),
+]
 
 
-def suites() -> tuple[list[Step], list[Step]]:
-    """Return two rows: the README's commands and the suite on each other Python but the last; and from there on.
-
-    The last one measures the coverage.
-    """
+def suites() -> list[Step]:
+    """Return the README's commands, and the suite on each other Python; the last one measures its coverage."""
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     found = {version: program for version in tested() if (program := python(version))}
     print("Python", ", ".join(f"{version} ({found.get(version, 'not found')})" for version in tested()), flush=True)
@@ -81,8 +76,7 @@ def suites() -> tuple[list[Step], list[Step]]:
     others = {version: program for version, program in found.items() if version != own} or {own: sys.executable}
     *between, last = [(version, f"{shlex.quote(program)} {_INSTALL} '.[test]'") for version, program in others.items()]
     steps += [Step(f"Python {version}", version, f"{install} && {_SUITE}") for version, install in between]
-    measured = Step(f"Python {last[0]}, with coverage", last[0], f"{last[1]} && {_MEASURED}")
-    return steps, [measured, _COPY, _FUZZ]
+    return [*steps, Step(f"Python {last[0]}, with coverage", last[0], f"{last[1]} && {_MEASURED}")]
 
 
 def tested() -> list[str]:
@@ -170,8 +164,8 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         gate = Gate(Path(folder))
-        gate.run(PROGRAMS, *suites())
-        gate.run([] if gate.failed else [LOAD])
+        gate.run(PROGRAMS, suites())
+        gate.run([] if gate.failed else ALONE)
     print("\n=== What each step took")
     for seconds, step in sorted(gate.took, reverse=True):
         print(f"{seconds:6.0f} s  {step.title}")
