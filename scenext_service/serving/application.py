@@ -105,11 +105,9 @@ def noted(response: Response, level: int = logging.INFO) -> Response:
     environ = request.environ
     request_id = environ["scenext.request_id"]
     response.headers["X-Request-ID"] = request_id
-    paths = {rule.rule for rule in current_app.url_map.iter_rules()}
-    path = request.path if request.url_rule is None else request.url_rule.rule
     fields = {
         "http_method": request.method if request.method in _METHODS else "unknown",
-        "path": path if path in paths or path in _GUESSES else "unknown",
+        "path": _named() if request.url_rule is None else request.url_rule.rule,
         "status": response.status_code,
         "bytes": response.content_length,
         "ms": round((time.monotonic() - environ["scenext.started"]) * 1000, 1),
@@ -117,6 +115,12 @@ def noted(response: Response, level: int = logging.INFO) -> Response:
     }
     logs.write_request(fields, level)
     return response
+
+
+def _named() -> str:
+    """Return the path of a request that no view takes, where it is one of ours, or a usual guess."""
+    known = request.path in _GUESSES or any(rule.rule == request.path for rule in current_app.url_map.iter_rules())
+    return request.path if known else "unknown"
 
 
 def _http_error(error: HTTPException) -> Response:
