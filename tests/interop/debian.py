@@ -19,8 +19,9 @@ def install(packages: Sequence[str]) -> None:
             run(command, environ)
 
 
-def run(command: list[str], environ: dict[str, str]) -> None:
-    """Run a command that installs something. Raises RuntimeError with what it printed."""
+def run(command: list[str], environ: dict[str, str]) -> str:
+    """Run a command that installs something; return what it printed. Raises RuntimeError with the end of that."""
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=INSTALL_TIMEOUT, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stdout

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -105,6 +105,16 @@ def wait_until(condition: Callable[[], bool], seconds: float = START_TIMEOUT) ->
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def end_group(process: "subprocess.Popen[bytes]", seconds: float) -> None:
+    """End a process that leads a group of its own, and after so many seconds whatever it has left of that behind."""
+    process.send_signal(signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def listening(server: Server) -> bool:

@@ -1,18 +1,17 @@
 """The card in the MCP Inspector of `tests/interop/clients`: what its command line and its web page make of it."""
 
 import os
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from scenext_service.scenext.sandbox import OUTCOMES
 from tests.interop.clients.run import Client, clients
 from tests.interop.clients.run import install as install_client
-from tests.support.server import free_port, wait_until
+from tests.support.server import end_group, free_port, wait_until
 
 HERE = Path(__file__).parent
 TOKEN = "the-token-of-this-run"
@@ -92,10 +91,4 @@ def _web(inspector: Client, url: str, era: str) -> Iterator[str]:
             wait_until(lambda: TOKEN in (Path(home) / "log").read_text(encoding="utf-8"))
             yield f"http://127.0.0.1:{port}/?MCP_INSPECTOR_API_TOKEN={TOKEN}"
         finally:
-            process.send_signal(signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_TIMEOUT)
-            # It leads a process group of its own, and may have left some of it behind.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            end_group(process, STOP_TIMEOUT)

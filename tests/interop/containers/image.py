@@ -12,18 +12,16 @@ import json
 import os
 import re
 import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.interop import debian
 from tests.support.pages import ROOT
 
 PACKAGES = "python3,python3-pip,ca-certificates"
-TIMEOUT = 600  # seconds for one step
 
 _BASE = re.compile(r"^FROM (python:(3\.\d+)-slim-(\w+))", re.MULTILINE)
 _CONFIGURED = re.compile(r"^(:env:|\w+)\.([\w-]+)=(.+)$", re.MULTILINE)
@@ -44,10 +42,10 @@ class Images:
 
     def make_base(self) -> None:
         """Make the base that the Dockerfile names. Raises RuntimeError."""
-        name, python, debian = base()
+        name, python, release = base()
         with self._container("scratch") as (container, root):
             options = ["--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io", f"--include={PACKAGES}"]
-            run(["mmdebstrap", *options, debian, str(root)])
+            run(["mmdebstrap", *options, release, str(root)])
             (root / "usr/bin/python").symlink_to(f"python{python}")
             (root / f"usr/lib/python{python}/EXTERNALLY-MANAGED").unlink()
             self._run("commit", "--quiet", "--format", "docker", container, name)
@@ -116,15 +114,4 @@ def programs(root: Path) -> set[str]:
 
 def run(command: list[str], **environ: str) -> str:
     """Run a command; return what it printed. Raises RuntimeError with the end of that."""
-    program = shutil.which(command[0]) or command[0]
-    done = subprocess.run(
-        [program, *command[1:]],
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{shlex.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.stdout
+    return debian.run(command, {**os.environ, **environ})

@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.support import checkout
-from tests.support.server import free_port
+from tests.support.server import end_group, free_port
 
 from .conversation import Secure, healthy
 from .pages import Pages
@@ -159,13 +158,7 @@ class Site:
             try:
                 yield Running(process, path)
             finally:
-                process.send_signal(signal.SIGTERM)
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(STOP_TIMEOUT)
-                # It leads a process group of its own, and may have left some of it behind.
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                end_group(process, STOP_TIMEOUT)
 
 
 def wait_until_healthy(port: int, prefix: str, running: Running, secure: Secure | None = None) -> None:
