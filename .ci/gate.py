@@ -3,9 +3,8 @@
 Needs git, bash, curl, and Python 3.11 or newer with venv; installs everything else into a folder that it makes and
 removes, and Debian's packages as root. Runs the suite on every Python of setup.cfg that it finds.
 
-Most of these programs wait for servers, and so two rows of steps go on at the same time; what loads the machine, and
-what looks at seconds in many hosts, comes after them, alone. What a step prints comes in one piece, once it has ended.
-The first failure stops all.
+Most of these programs wait for servers, and so three rows of steps go on at the same time; what loads the machine comes
+after them, alone. What a step prints comes in one piece, once it has ended. The first failure stops all.
 """
 
 import configparser
@@ -42,9 +41,8 @@ class Step(NamedTuple):
 _INSTALL = "-m venv .venv && pip install -q -r requirements.txt -e"
 _SUITE = "python -m pytest -q"
 _MEASURED = "coverage run -m pytest -q && coverage combine -q && coverage report"
-# The first makes the environment of all the others.
+INSTALL = [Step("Install", "gate", f"python3 {_INSTALL} '.[dev,interop,test]'")]  # what the steps below run in
 PROGRAMS = [
-    Step("Install", "gate", f"python3 {_INSTALL} '.[dev,interop,test]'"),
     Step("Lint and types", "gate", "pre-commit run --all-files --show-diff-on-failure"),
     Step("Conformance", "gate", "python -m tests.interop.conformance.run"),
     Step("Clients", "gate", "python -m tests.interop.clients.run && git diff --exit-code 'docs/works-with*'"),
@@ -55,13 +53,13 @@ PROGRAMS = [
     Step("Several instances", "gate", "python -m tests.interop.fleet.run"),
     Step("The card", "gate", "python -m tests.interop.cards.run"),
     Step("The page", "gate", "python -m tests.interop.pages.run"),
-    Step("A tool, a revision and an era, added as CONTRIBUTING says", "gate", "python -m pytest -m copy"),
 ]
-ALONE = [
+HOSTS = [
     Step("Hosting", "gate", "python -m tests.interop.hosting.run"),
-    Step("Load", "gate", "python -m pytest -m load"),
+    Step("A tool, a revision and an era, added as CONTRIBUTING says", "gate", "python -m pytest -m copy"),
     Step("Fuzz", "gate", "python -m tests.live.fuzz 120"),
 ]
+ALONE = [Step("Load", "gate", "python -m pytest -m load")]
 
 
 def suites() -> list[Step]:
@@ -164,8 +162,9 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         gate = Gate(Path(folder))
-        gate.run(PROGRAMS, suites())
-        gate.run([] if gate.failed else ALONE)
+        gate.run(INSTALL)
+        gate.run(PROGRAMS, suites(), HOSTS)
+        gate.run(ALONE)
     print("\n=== What each step took")
     for seconds, step in sorted(gate.took, reverse=True):
         print(f"{seconds:6.0f} s  {step.title}")

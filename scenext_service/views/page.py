@@ -10,6 +10,7 @@ import base64
 import html
 import json
 from collections.abc import Callable
+from functools import cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -59,6 +60,7 @@ def icon() -> dict[str, Any]:
     return {"src": f"data:image/svg+xml;base64,{coded}", "mimeType": "image/svg+xml", "sizes": ["any"]}
 
 
+@cache
 def make(facts: Facts) -> dict[str, Made]:
     """Make the page in each language."""
     style, script = ("\n".join(map(compact, names)) for names in (_STYLES, _SCRIPTS))
