@@ -60,7 +60,7 @@ def icon() -> dict[str, Any]:
     return {"src": f"data:image/svg+xml;base64,{coded}", "mimeType": "image/svg+xml", "sizes": ["any"]}
 
 
-@cache
+@cache  # to compile the template is most of what an application's start costs, and tests start hundreds
 def make(facts: Facts) -> dict[str, Made]:
     """Make the page in each language."""
     style, script = ("\n".join(map(compact, names)) for names in (_STYLES, _SCRIPTS))
