@@ -1,4 +1,4 @@
-"""What Passenger looks for: the WSGI entry point under the name that cPanel and Passenger give it."""
+"""The WSGI entry point under the name that Passenger, and cPanel with it, expects."""
 
 from wsgi import application
 

@@ -1,8 +1,8 @@
-"""Run the README's first command in a clone, and against what it started every curl whose answer a page shows.
+"""Start the service with the README's command "Try it" in a clone, and run every curl example of the pages against it.
 
     python .ci/readme_run.py CLONE
 
-Fails where an answer is not the page's. Ids of new jobs differ, so they are compared by their form.
+Fails if a response differs from the page. The ids of new jobs differ in each run, so only their format is compared.
 """
 
 import json
@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from tests.support import pages
 
 HEALTH = "http://127.0.0.1:8000/healthz"
-START_TIMEOUT = 600  # seconds, most of which pip may need
+START_TIMEOUT = 600  # seconds; pip may need most of them
 STOP_TIMEOUT = 40  # seconds
 
 
 def wait_until_healthy(server: "subprocess.Popen[bytes]") -> None:
-    """Return once the server answers; exit where it ends or takes too long."""
+    """Return when the server responds. Exit if it ends or takes too long."""
     end = time.monotonic() + START_TIMEOUT
     while time.monotonic() < end:
         if server.poll() is not None:
@@ -42,7 +42,7 @@ def wait_until_healthy(server: "subprocess.Popen[bytes]") -> None:
 
 
 def check(example: pages.Example) -> None:
-    """Run one curl command as it stands, and compare what it prints."""
+    """Run one curl command unchanged, and compare its output with the page."""
     command = ["bash", "-o", "pipefail", "-c", example.command]
     printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=60).stdout.decode()
     if comparable(printed if example.program else json.loads(printed)) != comparable(example.answer):
@@ -50,21 +50,22 @@ def check(example: pages.Example) -> None:
 
 
 def comparable(answer: Any) -> str:
-    """Return an answer as text in which every id of a new job is the same."""
-    return re.sub(r"sandbox-\d{13}", "sandbox-<new>", json.dumps(answer, sort_keys=True))
+    """Return a response as text, with the ids of new jobs and tasks, and their times, replaced by placeholders."""
+    text = re.sub(r"sandbox-\d{13}(\.[0-9a-f]{15})?", "sandbox-<new>", json.dumps(answer, sort_keys=True))
+    return re.sub(r'(At": )"\d{4}-[-\d]+T[\d:.]+Z"', r"\1<now>", text)
 
 
 def main(clone: str) -> None:
-    """Start, check, stop."""
+    """Start the server, check the examples, stop the server."""
     try:
         urllib.request.urlopen(HEALTH, timeout=5).close()
     except urllib.error.URLError:
         pass
     else:
         sys.exit("something else listens on 127.0.0.1:8000")
-    command = pages.command("Run")
+    command = pages.command("Try it")
     print("$", command, end="", flush=True)
-    # A session of its own, so that its signal reaches whatever the shell started.
+    # Use a new session, so that the signal at the end reaches all processes that the shell started.
     server = subprocess.Popen(["bash", "-c", command], cwd=clone, start_new_session=True)
     try:
         wait_until_healthy(server)

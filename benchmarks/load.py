@@ -1,4 +1,4 @@
-"""Running a server under load: start it, ask it with wrk, and read from the operating system what it cost."""
+"""Put a server under load: start it, send requests with wrk, and read its cost from the operating system."""
 
 import http.client
 import json
@@ -28,12 +28,12 @@ Figures = dict[str, float]
 
 
 class WrongAnswer(Exception):
-    """An answer that is not the one that was asked for. It voids the run."""
+    """An answer that does not match the request. It invalidates the run."""
 
 
 @dataclass(frozen=True)
 class Cores:
-    """Who runs where: the server on one core, the load and the upstream on the other; or everybody on both."""
+    """The cores: one for the server, the other for the load and the upstream; or both for everything."""
 
     server: str
     load: str
@@ -41,7 +41,7 @@ class Cores:
 
 @dataclass(frozen=True)
 class Running:
-    """A server that has given its first right answer, `cold_start` seconds after it was started."""
+    """A server that has given its first correct answer, `cold_start` seconds after its start."""
 
     server: Server
     pid: int
@@ -50,21 +50,21 @@ class Running:
     cold_start: float
 
     def cpu(self) -> int:
-        """Return the microseconds of CPU time that its processes have used, in user and in system mode."""
+        """Return the CPU time of its processes in microseconds, in user and in system mode."""
         return round(sum(_ticks(pid) for pid in tree(self.pid)) * TICK)
 
     def switches(self) -> int:
-        """Return how often its threads have given way to another thread or process."""
+        """Return the number of context switches of its threads."""
         return sum(_switches(pid) for pid in tree(self.pid))
 
     def memory(self) -> float:
-        """Return the proportional set size of all its processes, in MB."""
+        """Return the proportional set size of all its processes in MB."""
         return sum(_pss(pid) for pid in tree(self.pid)) / 1024
 
     def load(
         self, era: str, operation: str, seconds: int, connections: int = CONNECTIONS, *, keys: bool = False
     ) -> Figures:
-        """Ask the same for some seconds, with `keys` each time with another key; return the figures.
+        """Send the same request for some seconds, with `keys` each time with another key; return the figures.
 
         Raises WrongAnswer.
         """
@@ -79,13 +79,13 @@ class Running:
 
 @contextmanager
 def running(server: Server, upstream: str, cores: Cores, directory: Path, *, logs: bool = False) -> Iterator[Running]:
-    """Start a server, wait for its first right answer, and end it."""
+    """Start a server, wait for its first correct answer, and stop it at the end."""
     port = free_port()
     arguments = ["taskset", "--cpu-list", cores.server, *server.arguments(port, logs=logs)]
     with (directory / "server.log").open("wb") as output:
         started = time.monotonic()
         process = subprocess.Popen(
-            arguments, cwd=servers.ROOT, env=servers.environ(upstream, logs=logs), stdout=output, stderr=output
+            arguments, cwd=server.folder, env=servers.environ(upstream, logs=logs), stdout=output, stderr=output
         )
         try:
             _first_answer(server, port, process, directory)
@@ -104,7 +104,7 @@ def wrk(
     *,
     keys: bool = False,
 ) -> Iterator["subprocess.Popen[str]"]:
-    """Run wrk against a server with one request, again and again."""
+    """Run wrk against a server with one request, repeatedly."""
     headers, body = message
     sent = [part for name, value in headers.items() for part in ("--header", f"{name}: {value}")]
     command = ["taskset", "--cpu-list", target.cores.load, "wrk", "--threads", "1", "--timeout", "20s", *sent]
@@ -133,7 +133,7 @@ def fast_upstream(directory: Path, cores: str) -> Iterator[str]:
 
 @contextmanager
 def slow_upstream() -> Iterator[str]:
-    """Run the upstream that takes its time; yield its address."""
+    """Run the slow upstream; yield its address."""
     port = free_port()
     command = [sys.executable, str(HERE / "slow_upstream.py"), str(port), servers.UPSTREAM_ANSWER]
     with _upstream(command, port):
@@ -155,7 +155,7 @@ def _upstream(command: list[str], port: int) -> Iterator[None]:
 
 
 def stop(process: "subprocess.Popen[Any]") -> None:
-    """End a process of ours in an orderly way, and whatever is left of its children by force."""
+    """Terminate a child process, and kill what is left of its children."""
     children = tree(process.pid)[1:]
     process.terminate()
     try:
@@ -169,14 +169,14 @@ def stop(process: "subprocess.Popen[Any]") -> None:
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on now."""
+    """Return a port that is currently free."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def tree(pid: int) -> list[int]:
-    """Return a process and all that descend from it; nothing where it is gone."""
+    """Return a process and all its descendants, or an empty list if it has exited."""
     try:
         children = [int(child) for task in _tasks(pid) for child in (task / "children").read_text().split()]
     except (FileNotFoundError, ProcessLookupError):
@@ -189,7 +189,7 @@ def _tasks(pid: int) -> list[Path]:
 
 
 def _ticks(pid: int) -> int:
-    # The name in the second field may hold blanks and brackets.
+    # The name in the second field may contain spaces and parentheses.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])  # utime, stime
 

@@ -1,13 +1,13 @@
 """Measure what each departure from a plain library saves: `python benchmarks/prices.py [--rounds N]`.
 
 A round measures a request without the trick and with it, one right after the other, in alternating order. A trick pays
-where it was the cheaper one in more rounds than chance explains (sign test, 1 in 100), and where the median of the
-rounds' differences is at least 1 % of the request: what is less is not worth its lines. Where one does not pay, the
-command fails and names it: then a dependency may have made it useless, and it should go.
+if it was cheaper in more rounds than chance explains (sign test, 1 in 100), and if the median of the rounds'
+differences is at least 1 % of the request. A smaller gain does not justify its code. If a trick does not pay, the
+command fails and names it: a dependency may have made it useless, so consider removing it.
 
-CPU time only. "worker and threads" is gunicorn on one core with wrk's 16 connections on the other, `tools/list`; what
-docstrings call "settings as attributes" and "body read to its end costs nothing" is part of it. All others are calls of
-the application in one process (tricks.py), with nginx as the upstream.
+CPU time only. "worker and threads" compares gunicorn workers on one core, with wrk's 16 connections on the other and
+`tools/list` as the request. It includes direct access to settings, and not draining bodies that have been read. All
+others are calls of the application in one process (tricks.py), with nginx as the upstream.
 
 Needs what run.py needs: Linux with two cores, wrk, nginx and taskset.
 """
@@ -28,24 +28,24 @@ from load import Cores, fast_upstream, running
 from run import WARM_UP, load_average, prerequisites
 from servers import GUNICORN, HERE, LIST, MODERN, ROOT, Server
 
-WORKER, PLAIN_WORKER = "scenext_service.serving.worker.Worker", "gthread"
+WORKER, PLAIN_WORKER = "scenext_service.server.gunicorn.worker.Worker", "gthread"
 
-ROUNDS, FEWEST = 21, 7  # in fewer, chance alone could do it
-SHORT = 10  # rounds in one process for each of gunicorn's: they are short, and small gains take more of them
+ROUNDS, FEWEST = 21, 7  # with fewer rounds, no result is significant
+SHORT = 10  # in-process rounds per gunicorn round; they are short, and small gains need more of them
 SECONDS = 1  # of load
 CHANCE = 0.01
 FLOOR = 0.01  # of the request without the trick
 
-Pairs = list[tuple[float, float]]  # microseconds without and with the trick, for each round
-Row = tuple[str, str, Pairs]  # the trick, its place, its prices
+Pairs = list[tuple[float, float]]  # microseconds without and with the trick, per round
+Row = tuple[str, str, Pairs]  # the trick, its place in the code, its pairs
 
 
 def main() -> None:
-    """Measure, print the table, and fail where a trick does not pay."""
+    """Measure, print the table, and fail if a trick does not pay."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"at least {FEWEST} (default {ROUNDS})")
     rounds = parser.parse_args().rounds
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # so that the servers are ended too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # so that the servers are stopped too
     if rounds < FEWEST:
         parser.error(f"{FEWEST} rounds are the fewest that can tell a gain from chance")
     load, server = prerequisites()
@@ -61,14 +61,14 @@ def main() -> None:
 
 
 def worker(rounds: int, cores: Cores, directory: Path) -> Row:
-    """Measure gunicorn with its own worker and with ours."""
+    """Measure gunicorn with its own worker and with this service's."""
     pairs: Pairs = []
     with ExitStack() as stack:
         targets = []
         for name in (PLAIN_WORKER, WORKER):
             command = [*GUNICORN, "--worker-class", name, "--workers", "1", "wsgi:app"]
             (directory / name).mkdir()
-            server = Server(name, "service", command, operations=(LIST,))  # which calls no upstream
+            server = Server(name, "service", command, operations=(LIST,))  # tools/list calls no upstream
             started = running(server, "http://127.0.0.1:9", cores, directory / name)
             targets.append(stack.enter_context(started))
         for target in targets:
@@ -81,7 +81,7 @@ def worker(rounds: int, cores: Cores, directory: Path) -> Row:
 
 
 def in_process(rounds: int, cores: Cores, directory: Path) -> list[Row]:
-    """Measure everything else, in a process that has the service's packages."""
+    """Measure all other tricks, in a process that has the service's packages."""
     command = ["taskset", "--cpu-list", cores.server, str(servers.python("service")), str(HERE / "tricks.py")]
     with fast_upstream(directory, cores.load) as upstream:
         environ = {**servers.environ(upstream, logs=False), "PYTHONPATH": str(ROOT)}
@@ -91,19 +91,19 @@ def in_process(rounds: int, cores: Cores, directory: Path) -> list[Row]:
 
 
 def saved(pairs: Pairs) -> list[float]:
-    """Return what the trick saved in each round."""
+    """Return the saving in each round."""
     return [off - on for off, on in pairs]
 
 
 def pays(pairs: Pairs) -> bool:
-    """Tell whether a trick saves more than chance and the floor explain."""
+    """Return whether a trick saves more than chance and the floor explain."""
     cheaper = sum(difference > 0 for difference in saved(pairs))
     chance = sum(math.comb(len(pairs), count) for count in range(cheaper, len(pairs) + 1)) / 2 ** len(pairs)
     return chance <= CHANCE and median(saved(pairs)) >= FLOOR * median(off for off, _ in pairs)
 
 
 def table(rows: list[Row]) -> str:
-    """Return the prices as Markdown."""
+    """Return the pairs as a Markdown table."""
     lines = ["| trick | where | off µs | on µs | saves µs | quartiles | cheaper in | verdict |"]
     lines.append("|---|---|--:|--:|--:|--:|--:|---|")
     for name, place, pairs in rows:

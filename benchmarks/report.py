@@ -1,4 +1,4 @@
-"""The tables and the chart of a run."""
+"""Render the tables and the chart of a run."""
 
 from collections.abc import Mapping
 from statistics import median
@@ -9,16 +9,16 @@ from servers import CALL, CONSTANT, LIST, OURS, REQUESTS, SCENEXT_MCP, SDK, SDK_
 
 Rounds = Mapping[str, Mapping[str, Mapping[str, list[float]]]]
 
-WIDTH, LABELS, BAR, GAP = 880, 280, 18, 8  # of the chart, in pixels
+WIDTH, LABELS, BAR, GAP = 880, 280, 18, 8  # pixels of the chart
 
 
 def name(server: Server) -> str:
-    """Return the row of a server in its first era."""
+    """Return the row name of a server in its first era."""
     return server.row(server.eras[0])
 
 
 def tables(results: Mapping[str, Any]) -> str:
-    """Return the figures as Markdown."""
+    """Return the figures as Markdown tables."""
     rounds: Rounds = results["rounds"]
     about = results["about"]
     parts = ["# Results", "; ".join(f"{key}: {value}" for key, value in about.items()), "## Targets", targets(rounds)]
@@ -38,7 +38,7 @@ def tables(results: Mapping[str, Any]) -> str:
 
 
 def targets(rounds: Rounds) -> str:
-    """Return what was to be reached, and what was."""
+    """Return the table of targets and measured values."""
     ours = name(OURS)
     call, listed, process = rounds[f"one core, {CALL}"], rounds[f"one core, {LIST}"], rounds["one core"]
     both = rounds["both cores"]
@@ -82,7 +82,7 @@ def targets(rounds: Rounds) -> str:
 
 
 def ratio(figures: list[float], others: list[float]) -> float:
-    """Return the median of the rounds' ratios."""
+    """Return the median of the ratios in each round."""
     return median(mine / other for mine, other in zip(figures, others, strict=True))
 
 
@@ -110,7 +110,7 @@ def _process_table(table: Mapping[str, Mapping[str, list[float]]]) -> str:
 
 
 def chart(results: Mapping[str, Any]) -> str:
-    """Draw CPU per answer as an SVG of bars, each with its ratio to this service."""
+    """Return an SVG bar chart of the CPU time per answer, each with its ratio to this service."""
     rounds: Rounds = results["rounds"]
     parts: list[str] = []
     top = 56
@@ -130,7 +130,7 @@ def chart(results: Mapping[str, Any]) -> str:
 
 
 def ours(table: Mapping[str, Mapping[str, list[float]]]) -> list[float]:
-    """Return this service's CPU figures, to which the others are compared."""
+    """Return this service's CPU figures, the reference of all ratios."""
     return table[name(OURS)]["cpu_us"]
 
 
@@ -144,7 +144,7 @@ def _bar(row: str, cost: float, times: float, top: int, length: float) -> str:
     )
 
 
-# Colours that hold on white and on black; the text follows the reader's choice.
+# Colours that are readable on white and on black. The text follows the reader's colour scheme.
 _SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" \
 role="img" aria-label="CPU time per answer, this service beside others">
 <style>

@@ -1,21 +1,21 @@
-"""Measure this service beside bare WSGI, the official Python SDK, FastMCP and scenext-mcp: `python benchmarks/run.py`.
+"""Measure this service next to bare WSGI, the official Python SDK, FastMCP and scenext-mcp: `python benchmarks/run.py`.
 
-Needs Linux with two cores, wrk, nginx and taskset. Every server runs in an environment of its own, made on first use in
-`benchmarks/.environments` from pinned requirements, and calls the same upstream. Rounds are interleaved: each starts
-every server in turn, so that whatever else the machine does meets all of them; what is told is the median of the
-rounds, and a ratio is the median of the rounds' ratios. Every answer is checked, and one that is wrong ends the run.
+Needs Linux with two cores, wrk, nginx and taskset. Every server runs in its own environment, which is created on first
+use in `benchmarks/.environments` from pinned requirements, and calls the same upstream. Rounds are interleaved: each
+round starts every server in turn, so that other load on the machine affects all of them. Figures are medians of the
+rounds, and a ratio is the median of the rounds' ratios. Every answer is checked, and a wrong one ends the run.
 
-    one core     the server on one core; wrk, with 16 kept connections, and the upstream, nginx, on the other
+    one core     the server on one core; wrk, with 16 keep-alive connections, and nginx as the upstream on the other
     different    one core; tools/call with another key in every request
-    with logs    the same, with access log and the service's own lines
+    with logs    as "one core", with access log and the service's own log lines
     both cores   everything on both cores
     slow         both cores; an upstream that takes 0.2 s, and one that never answers, with 100 connections
 
-CPU is the user and system time of the server's whole process tree, per right answer; switches are how often its threads
-gave way to others, per right answer. Memory is its proportional set size after the load. The cold start goes from the
-start of the process to its first right answer.
+CPU is the user and system time of the server's whole process tree, per correct answer. Switches are the context
+switches of its threads, per correct answer. Memory is its proportional set size after the load. The cold start is the
+time from the start of the process to its first correct answer.
 
-Writes results.json, results.md and chart.svg beside this file.
+Writes results.json, results.md and chart.svg in this folder.
 """
 
 import argparse
@@ -37,18 +37,18 @@ import servers
 from load import Cores, Running, WrongAnswer, fast_upstream, running, slow_upstream, wrk
 from servers import HERE, Server
 
-SECONDS = 2  # of one measurement; --quick: 1
+SECONDS = 2  # of one measurement; with --quick, 1
 WARM_UP = 1  # seconds
 ROUNDS = 7
 SLOW_CONNECTIONS = 100
 BESIDE = 4  # connections that list the tools while the others hang
 
-# A figure by table, row and name, one entry a round.
+# A list of figures by table, row and name, with one figure for each round.
 Results = dict[str, dict[str, dict[str, list[float]]]]
 
 
 class Benchmark:
-    """One run: where everybody sits, for how long, and what came out."""
+    """One run: the cores it uses, its duration, and its results."""
 
     def __init__(self, directory: Path, seconds: int, cores: tuple[str, str]) -> None:
         self.directory = directory
@@ -58,13 +58,13 @@ class Benchmark:
         self.results: Results = {}
 
     def note(self, table: str, row: str, **figures: float) -> None:
-        """Keep the figures of one round."""
+        """Record the figures of one round."""
         kept = self.results.setdefault(table, {}).setdefault(row, {})
         for name, figure in figures.items():
             kept.setdefault(name, []).append(figure)
 
     def ask(self, target: Running, table: str) -> None:
-        """Measure everything that a running server is asked, then its memory."""
+        """Measure all operations of a running server in all its eras, then its memory."""
         server = target.server
         target.load(server.eras[0], server.operations[0], WARM_UP)
         for era in server.eras:
@@ -92,7 +92,7 @@ class Benchmark:
                     self.note("both cores", server.row(servers.MODERN), **figures, memory_mb=target.memory())
 
     def slow(self, group: tuple[Server, ...]) -> None:
-        """Measure servers on an upstream that takes its time, then the list of tools while all calls hang."""
+        """Measure servers with a slow upstream, then the tool list while all calls hang."""
         for server in group:
             era = server.eras[0]
             row = server.row(era)
@@ -110,12 +110,13 @@ class Benchmark:
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the benchmark that the command line selects."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one short round, without the slow upstream")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"interleaved rounds on one core (default {ROUNDS})")
+    parser.add_argument("--beside", type=Path, metavar="FOLDER", help="measure the version in this checkout too")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # so that the servers are ended too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # so that the servers are stopped too
     cores = prerequisites()
     rounds = 1 if options.quick else options.rounds
     for environment in sorted({server.environment for server in servers.ONE_CORE}):
@@ -124,7 +125,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         benchmark = Benchmark(Path(directory), 1 if options.quick else SECONDS, cores)
         try:
-            measure(benchmark, rounds, quick=options.quick)
+            others = () if options.beside is None else (servers.other_version(options.beside.resolve()),)
+            measure(benchmark, rounds, others, quick=options.quick)
         except WrongAnswer as error:
             sys.exit(f"void: {error}")
     about["load average at the end"] = load_average()
@@ -132,18 +134,26 @@ def main() -> None:
     (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     text = report.tables(results)
     page = HERE / "results.md"
-    _, heading, tokens = page.read_text().partition("\n## Tokens\n")  # which tokens.py measures
+    _, heading, tokens = page.read_text().partition("\n## Tokens\n")  # measured by tokens.py
     page.write_text(text + heading + tokens)
     (HERE / "chart.svg").write_text(report.chart(results))
     print(text)
 
 
-def measure(benchmark: Benchmark, rounds: int, *, quick: bool) -> None:
-    """Run the rounds. Tables that say less get fewer of them."""
+def measure(benchmark: Benchmark, rounds: int, others: tuple[Server, ...], *, quick: bool) -> None:
+    """Run the rounds. Less important tables get fewer of them. `others` are measured on one core only."""
     fewer = (rounds + 1) // 2
     steps: list[tuple[str, int, Callable[[int], None]]] = [
-        ("one core", rounds, lambda number: benchmark.one_core(turned(servers.ONE_CORE, number), "one core")),
-        ("with logs", min(fewer, 2), lambda number: benchmark.one_core(servers.WITH_LOGS, "with logs", logs=True)),
+        (
+            "one core",
+            rounds,
+            lambda number: benchmark.one_core(turned((*others, *servers.ONE_CORE), number), "one core"),
+        ),
+        (
+            "with logs",
+            min(fewer, 2),
+            lambda number: benchmark.one_core((*others, *servers.WITH_LOGS), "with logs", logs=True),
+        ),
         ("both cores", fewer, lambda number: benchmark.both_cores(turned(servers.BOTH_CORES, number))),
         ("slow", 0 if quick else 1, lambda number: benchmark.slow(servers.SLOW)),
     ]
@@ -154,12 +164,12 @@ def measure(benchmark: Benchmark, rounds: int, *, quick: bool) -> None:
 
 
 def turned(group: tuple[Server, ...], number: int) -> tuple[Server, ...]:
-    """Return the servers in turn in one order and in the other, so that none is always measured after the same."""
+    """Return the servers in alternating order, so that none always follows the same one."""
     return group[::-1] if number % 2 else group
 
 
 def prerequisites() -> tuple[str, str]:
-    """Return two cores; end the program where something is missing."""
+    """Return two cores. Exits if a program is missing or there is only one core."""
     missing = [tool for tool in ("wrk", "taskset") if shutil.which(tool) is None]
     if shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is None:
         missing.append("nginx")
@@ -172,7 +182,7 @@ def prerequisites() -> tuple[str, str]:
 
 
 def machine(command: str) -> dict[str, Any]:
-    """Return what a reader needs to know to repeat the run."""
+    """Return the facts that a reader needs to repeat the run."""
     model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
         "command": command,

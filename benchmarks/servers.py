@@ -1,11 +1,11 @@
-"""The servers that are compared: how each is started, in which environment, and what is asked of it."""
+"""The compared servers: the command, the environment and the requests of each."""
 
 import hashlib
 import json
 import os
 import subprocess
 import venv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ ENVIRONMENTS = HERE / ".environments"
 LIST, CALL = "tools/list", "tools/call"
 MODERN, LEGACY = "2026-07-28", "2025-06-18"
 
-# What the upstream answers, and what every answer to a call must pass on.
+# The data in the upstream's response, which every answer to a call must contain.
 JOB: dict[str, Any] = {
     "task_id": "12345",
     "status": "IN_PROGRESS",
@@ -29,26 +29,27 @@ JOB: dict[str, Any] = {
 UPSTREAM_ANSWER = json.dumps({"status": "success", "data": JOB})
 MARKERS = {LIST: '"query_video_status"', CALL: "frame2.png"}
 
-# Bare applications get gunicorn's own worker: ours stands in our package, and differs in no step of a good request.
+# Bare applications run on gunicorn's own worker, because this service's worker is part of its package. Both take the
+# same steps for a valid request.
 BARE = ["--worker-class", "gthread", "--workers", "1", "--chdir", PEERS]
 GUNICORN = ["-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py"), "--bind", "127.0.0.1:PORT"]
 UVICORN = ["-m", "uvicorn", "--app-dir", PEERS, "--port", "PORT"]
 
-# Variables that would configure a server behind our back.
+# Variables of the environment that could change a server's configuration.
 CONFIGURING = (
     *("SCENEXT_", "FASTMCP_", "GUNICORN_", "UVICORN_", "FORWARDED_", "WEB_CONCURRENCY", "PORT", "PYTHON"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 )
 
-# The shipped configuration of gunicorn has no access log, because the service writes one line for each request itself.
-# A bare application writes none, so with logs it gets gunicorn's.
+# The shipped gunicorn configuration has no access log, because the service writes one line for each request itself. A
+# bare application writes none, so it gets gunicorn's access log in the runs with logs.
 GUNICORN_LOG = ["--access-logfile", "-"]
 UVICORN_QUIET = ["--no-access-log", "--log-level", "warning"]
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server. `command` follows `python`, with PORT for the port; `eras` are the revisions that it is asked in."""
+    """A server. `command` follows `python`, with PORT for the port; `eras` are the revisions of its requests."""
 
     name: str
     environment: str
@@ -56,9 +57,10 @@ class Server:
     eras: tuple[str, ...] = (MODERN,)
     operations: tuple[str, ...] = (CALL, LIST)
     path: str = "/mcp"
+    folder: Path = ROOT  # in which it runs
 
     def arguments(self, port: int, *, logs: bool) -> list[str]:
-        """Return the command line that starts it on a port, with or without its access log."""
+        """Return the command line that starts the server on a port, with or without its access log."""
         command = [str(python(self.environment)), *(part.replace("PORT", str(port)) for part in self.command)]
         if logs and PEERS in command and "gunicorn" in command:
             command += GUNICORN_LOG
@@ -67,11 +69,22 @@ class Server:
         return command
 
     def row(self, era: str) -> str:
-        """Return the name of the row for one of its eras."""
+        """Return the row name for one of its eras."""
         return self.name if len(self.eras) == 1 else f"{self.name}, {era}"
 
 
 OURS = Server("scenext_service", "service", [*GUNICORN, "--workers", "1", "wsgi:app"], eras=(MODERN, LEGACY))
+
+
+def other_version(folder: Path) -> Server:
+    """Return this service as it is in another checkout. It runs in the same environment."""
+    version = subprocess.run(
+        ["git", "describe", "--always", "--tags"], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    command = [part.replace(str(ROOT), str(folder)) for part in OURS.command]
+    return replace(OURS, name=f"scenext_service {version}", command=command, folder=folder)
+
+
 CONSTANT = Server(
     "A: bare WSGI, constant",
     "service",
@@ -84,7 +97,7 @@ REQUESTS = Server(
     [*GUNICORN, *BARE, "bare_requests:app"],
     operations=(CALL,),
 )
-PLAIN = ["--loop", "asyncio", "--http", "h11"]  # what an installation of `mcp` brings along
+PLAIN = ["--loop", "asyncio", "--http", "h11"]  # as installed with `mcp`
 FAST = ["--loop", "uvloop", "--http", "httptools"]
 SDK = Server("mcp 2.3", "sdk", [*UVICORN, *PLAIN, "sdk:app"], eras=(MODERN, LEGACY))
 SDK_UVLOOP = Server("mcp 2.3, uvloop + httptools", "sdk", [*UVICORN, *FAST, "sdk:app"])
@@ -100,15 +113,15 @@ WITH_LOGS = (CONSTANT, REQUESTS, OURS, SDK, FASTMCP, SCENEXT_MCP)
 MANY_KEYS = (REQUESTS, OURS, SDK)
 
 SHIPPED = Server("scenext_service, shipped: 2 workers", "service", [*GUNICORN, "wsgi:app"])
-# Not with asyncio's own loop: connections of the socket that uvicorn hands to its workers get no TCP_NODELAY there, and
-# every answer waits 40 ms (strace).
+# asyncio's own loop is not measured here. With it, connections of the socket that uvicorn passes to its workers get no
+# TCP_NODELAY, and every answer waits 40 ms (strace).
 SDK_WORKERS = Server("mcp 2.3, uvloop + httptools, 2 workers", "sdk", [*UVICORN, *FAST, "--workers", "2", "sdk:app"])
 BOTH_CORES = (SHIPPED, SDK, SDK_UVLOOP, SDK_WORKERS)
 SLOW = (SHIPPED, REQUESTS, SDK, FASTMCP, SCENEXT_MCP)
 
 
 def message(era: str, operation: str, task_id: str = "12345") -> tuple[dict[str, str], str]:
-    """Return the headers and the body of a request, as a client of that revision sends it."""
+    """Return the headers and body of a request as a client of that revision sends it."""
     headers = {
         "Content-Type": "application/json",
         "Accept": "application/json, text/event-stream",
@@ -132,7 +145,7 @@ def message(era: str, operation: str, task_id: str = "12345") -> tuple[dict[str,
 
 
 def check(operation: str, status: int, body: str) -> None:
-    """Raise ValueError unless the answer lists the tool, or passes on the whole job."""
+    """Raise ValueError unless the answer lists the tool or contains the whole job."""
     try:
         result = json.loads(body)["result"]
         if operation == LIST:
@@ -147,7 +160,7 @@ def check(operation: str, status: int, body: str) -> None:
 
 
 def requirements(environment: str) -> Path:
-    """Return the file that pins an environment. This service's is the one that platforms install."""
+    """Return the requirements file of an environment; for this service, the one that platforms install."""
     return ROOT / "requirements.txt" if environment == "service" else HERE / "requirements" / f"{environment}.txt"
 
 
@@ -157,7 +170,7 @@ def python(environment: str) -> Path:
 
 
 def install(environment: str) -> None:
-    """Make an environment, unless it is there already with the same pins."""
+    """Create an environment, unless it exists with the same pins."""
     pins = requirements(environment)
     stamp = ENVIRONMENTS / environment / "pins"
     wanted = hashlib.sha256(pins.read_bytes()).hexdigest()

@@ -1,6 +1,6 @@
-"""A Scenext API that takes its time: `get_status/hang` never answers, any other path does after LATENCY seconds.
+"""A slow Scenext API: `get_status/hang` never answers, and any other path answers after LATENCY seconds.
 
-`python slow_upstream.py PORT ANSWER`, on loopback, with keep-alive.
+Usage: `python slow_upstream.py PORT ANSWER`. Listens on loopback, with keep-alive.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ LATENCY = 0.2  # seconds
 
 
 def main() -> None:
-    """Serve until the process is ended."""
+    """Serve until the process is terminated."""
     port, body = int(sys.argv[1]), sys.argv[2].encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
 

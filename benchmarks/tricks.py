@@ -1,8 +1,8 @@
-"""Our departures from the plain libraries, each with what stands in its place when it is off.
+"""Departures of this service from the plain libraries, each with the library code that replaces it when it is off.
 
-`python tricks.py ROUNDS`, started by prices.py in the service's own environment, prints as JSON what a request cost
-without each of them and with it. All requests go through the WSGI application; a call of the tool reaches an upstream
-in another process. Every answer is compared with the first one, so a trick that changes an answer ends the run.
+`python tricks.py ROUNDS`, started by prices.py in the service's own environment, prints the cost of a request without
+and with each of them as JSON. All requests go through the WSGI application, and a tool call reaches an upstream in
+another process. Every answer is compared with the first one, so a trick that changes an answer ends the run.
 """
 
 import gc
@@ -19,10 +19,11 @@ import requests
 from flask import Flask
 from requests.adapters import HTTPAdapter
 from scenext_service import create_app
+from scenext_service.mcp.http import PlainResponse
 from scenext_service.scenext import client
-from scenext_service.scenext.adapter import LeanAdapter, _owner
 from scenext_service.scenext.client import Scenext
-from scenext_service.serving.application import PlainResponse, Service
+from scenext_service.scenext.transport.adapter import DeadlineAdapter, _owner
+from scenext_service.server.application import Service
 from urllib3 import HTTPResponse
 from werkzeug.test import create_environ
 from werkzeug.wrappers import Response
@@ -30,8 +31,8 @@ from werkzeug.wrappers import Response
 import servers
 from servers import CALL, LIST, MODERN
 
-# Requests. With every exchange the interpreter loses specialized code, and takes some requests to make it anew. Batches
-# are short, so that the one without the trick and the one with it meet the same machine.
+# Requests. After every exchange of an attribute, the interpreter drops specialized code and needs some requests to
+# specialize it again. Batches are short so that the two sides of a comparison run under the same machine load.
 WARM_UP, BATCH = 30, 60
 
 Answer = tuple[str, list[tuple[str, str]], bytes]  # status, headers, body
@@ -46,7 +47,7 @@ def _prepared(self: Any, operation: Any, task_id: str, body: Any, key: str, head
 
 def _looked_up(self: Any, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
     pool: Any = HTTPAdapter.get_connection_with_tls_context(self, request, verify, proxies, cert)
-    return pool.lend(_owner(request))  # keys stay apart
+    return pool.view_for(_owner(request))  # keys stay apart
 
 
 _read = HTTPResponse.read
@@ -58,7 +59,7 @@ def _always_decoded(self: HTTPResponse, amt: int | None = None, decode_content: 
 
 @dataclass(frozen=True)
 class Trick:
-    """A departure. `plain` takes the place of attributes of `owner`; `where` is only given where that is not ours."""
+    """A departure. `plain` replaces attributes of `owner`; `where` is set only if `owner` is a class of a library."""
 
     name: str
     operation: str
@@ -67,11 +68,11 @@ class Trick:
     where: str = ""
 
     def own(self) -> dict[str, Any]:
-        """Return the attributes as they are: an exchange has its price, so both sides get one."""
+        """Return the current attributes. Patching has a cost of its own, so both sides are patched."""
         return {name: vars(self.owner)[name] for name in self.plain}
 
     def place(self) -> str:
-        """Return the module and the name of what docstrings call by this trick's name."""
+        """Return the module and the qualified name of the code whose docstring refers to this trick."""
         return self.where or f"{self.owner.__module__}:{self.owner.__qualname__}.{next(iter(self.plain))}"
 
 
@@ -80,10 +81,10 @@ TRICKS = (
     Trick(
         "pool looked up once",
         CALL,
-        LeanAdapter,
+        DeadlineAdapter,
         {"get_connection_with_tls_context": _looked_up, "cert_verify": HTTPAdapter.cert_verify},
     ),
-    Trick("request target", CALL, LeanAdapter, {"request_url": HTTPAdapter.request_url}),
+    Trick("request target", CALL, DeadlineAdapter, {"request_url": HTTPAdapter.request_url}),
     Trick(
         "decoding only what is encoded",
         CALL,
@@ -97,7 +98,7 @@ TRICKS = (
 
 
 def main() -> None:
-    """Measure all tricks round by round, so that whatever else the machine does meets all of them."""
+    """Measure all tricks round by round, so that other load on the machine affects all of them."""
     app = create_app()
     ask = {operation: _asking(app, operation) for operation in (LIST, CALL)}
     right = {operation: ask[operation]() for operation in ask}
@@ -117,7 +118,7 @@ def main() -> None:
 
 
 def _asking(app: Any, operation: str) -> Callable[[], Answer]:
-    """Return what sends the application one request, as a server does."""
+    """Return a function that sends the application one request as a server does."""
     headers, body = servers.message(MODERN, operation)
     same = create_environ("/mcp", method="POST", headers={**headers, "X-Request-ID": "prices"}, data=body)
 
@@ -130,7 +131,7 @@ def _asking(app: Any, operation: str) -> Callable[[], Answer]:
 
 
 def _price(ask: Callable[[], Answer], right: Answer) -> float:
-    """Return the microseconds of CPU time that one request takes. Raises ValueError where an answer changes."""
+    """Return the CPU time of one request in microseconds. Raises ValueError if an answer changes."""
     for _ in range(WARM_UP):
         ask()
     begun = time.thread_time()

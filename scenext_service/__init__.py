@@ -1,30 +1,36 @@
-"""A Flask service that speaks MCP over plain HTTP and answers with the Scenext API; `create_app` makes it.
+"""A Flask service that exposes the Scenext API over MCP and plain HTTP; `create_app` creates the application.
 
-`mcp/`, `scenext/`, `serving/` and `views/` know nothing of each other; `tools/` knows `mcp/` and `scenext/`. `factory`
-knows all.
+`mcp/`, `scenext/`, `server/` and `web/` do not import each other. `tools/` imports `mcp/` and `scenext/`. `app` imports
+all of them.
 """
 
 import platform
 import sys
 from typing import TYPE_CHECKING
 
-if sys.version_info < (3, 11):  # noqa: UP036 - whoever starts it with an older one fails on the next import
-    sys.exit(f"scenext_service cannot start: it needs Python 3.11 or newer; this is {platform.python_version()}")
+if sys.version_info < (3, 11):  # noqa: UP036 - with an older version, the next import fails
+    sys.exit(f"scenext_service cannot start: Python 3.11 or newer is required; this is {platform.python_version()}")
 
 if TYPE_CHECKING:
     from requests.adapters import BaseAdapter
 
     from .config import Config
-    from .serving.application import Service
+    from .server.application import Service
+    from .tools.waiting import Clock
 
-__all__ = ["create_app"]
+__all__ = ["__version__", "create_app"]
+
+__version__ = "2.0.0"
 
 
-def create_app(config: "Config | None" = None, adapter: "BaseAdapter | None" = None) -> "Service":
-    """Make the application; the configuration comes from the environment where it is left out.
+def create_app(
+    config: "Config | None" = None, adapter: "BaseAdapter | None" = None, clock: "Clock | None" = None
+) -> "Service":
+    """Create the application. The configuration defaults to that of the environment.
 
-    `adapter` replaces the transport under the Scenext client. Raises environment.ConfigError.
+    `adapter` replaces the Scenext client's HTTP transport, and `clock` that of waits. Raises environment.ConfigError.
     """
-    from . import factory  # not above: gunicorn's settings are in this package too, and gevent must come before ssl
+    # Imported here because gunicorn imports its settings from this package, before gevent has patched ssl.
+    from . import app as factory
 
-    return factory.create_app(config, adapter)
+    return factory.create_app(config, adapter, clock)

@@ -1,86 +1,105 @@
-"""Settings in environment variables: what they hold, or a refusal that names the one that cannot be used."""
+"""Parse environment variables, and report an invalid one by name."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
-_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+T = TypeVar("T")
+
+_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _QUOTES = "\"'"
 
 
 class ConfigError(Exception):
-    """A variable that this service cannot start with; the message names it and says what is wanted."""
+    """An invalid variable that prevents the start. The message states its name, the problem and the remedy."""
+
+
+class InvalidValue(Exception):
+    """The text of a variable is not a valid value. The message states the problem and the remedy in two sentences."""
 
 
 @contextmanager
-def or_exit() -> Iterator[None]:
-    """End the program with one line where a setting cannot be used."""
+def exit_on_config_error() -> Iterator[None]:
+    """Exit with a one-line message on ConfigError."""
     try:
         yield
     except ConfigError as error:
-        sys.exit(refusal(error))
+        sys.exit(startup_error(error))
 
 
-def refusal(error: ConfigError) -> str:
-    """Return the line that says why the service does not start."""
+def startup_error(error: ConfigError) -> str:
+    """Return the message that states why the service does not start."""
     return f"scenext_service cannot start: {error}"
 
 
-class Environment:
-    """The variables that are set; a blank one is not. Each method raises ConfigError."""
+def is_set(environ: Mapping[str, str], name: str) -> bool:
+    """Return whether a variable has a value. A blank one, as after a line `NAME=` in a `.env` file, counts as unset."""
+    return bool(environ.get(name, "").strip())
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._set = {name: value.strip() for name, value in environ.items() if value.strip()}
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._set
+def read(environ: Mapping[str, str], name: str, parse: Callable[[str], T], default: T) -> T:
+    """Return the parsed value of a variable, `default` if it is unset. Raises ConfigError.
 
-    def text(self, name: str) -> str | None:
-        """Return what a variable holds, None where it is not set."""
-        given = self._set.get(name)
-        if given and len(given) > 1 and given[0] == given[-1] and given[0] in _QUOTES:
-            # A shell takes them away; an `--env-file` of Docker, an EnvironmentVariable of a panel and others do not.
-            raise ConfigError(f"{name} must not be in quotes: they are part of its value here")
-        return given
+    `parse` receives the text without surrounding whitespace, and raises InvalidValue.
+    """
+    if not is_set(environ, name):
+        return default
+    text = environ[name].strip()
+    try:
+        if len(text) > 1 and text[0] == text[-1] and text[0] in _QUOTES:
+            # A shell removes quotes, but Docker's `--env-file`, the variables of a control panel and others keep them.
+            raise InvalidValue("the value is in quotes, which are part of it here. Remove the quotes.")
+        return parse(text)
+    except InvalidValue as error:
+        raise ConfigError(f"{name}: {error}") from None
 
-    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
-        """Return the one of these that is meant, in whatever case."""
-        given = self.text(name) or default
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Return a parser for one of the choices, ignoring case."""
+
+    def parse(text: str) -> str:
         for choice in choices:
-            if given.lower() == choice.lower():
+            if text.lower() == choice.lower():
                 return choice
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}; it is {given!r}")
+        raise InvalidValue(f"{text!r} is not valid. Use one of {', '.join(choices)}.")
 
-    def seconds(self, name: str, default: float, most: float) -> float:
-        """Return a number of seconds above 0."""
-        given = self.text(name)
-        if given is None:
-            return default
+    return parse
+
+
+def seconds(maximum: float) -> Callable[[str], float]:
+    """Return a parser for a number of seconds above 0."""
+
+    def parse(text: str) -> float:
         try:
-            number = float(given)
+            number = float(text)
         except ValueError:
             number = -1
-        if 0 < number <= most:  # NaN fails this comparison
+        if 0 < number <= maximum:  # NaN fails this comparison
             return number
-        raise ConfigError(f"{name} must be a number of seconds above 0 and at most {most:g}; it is {given!r}")
+        raise InvalidValue(f"{text!r} is not valid. Use a number of seconds above 0 and at most {maximum:g}.")
 
-    def whole(self, name: str, default: int, least: int, most: int) -> int:
-        """Return a whole number."""
-        given = self.text(name)
-        if given is None:
-            return default
+    return parse
+
+
+def integer(minimum: int, maximum: int) -> Callable[[str], int]:
+    """Return a parser for an integer in this range."""
+
+    def parse(text: str) -> int:
         try:
-            number = int(given)
+            number = int(text)
         except ValueError:
-            number = -1
-        if least <= number <= most:
+            number = minimum - 1
+        if minimum <= number <= maximum:
             return number
-        raise ConfigError(f"{name} must be a whole number from {least} to {most}; it is {given!r}")
+        raise InvalidValue(f"{text!r} is not valid. Use a whole number from {minimum} to {maximum}.")
 
-    def switch(self, name: str) -> bool:
-        """Return whether something is on; it is off unless a variable says so."""
-        given = self.text(name) or "0"
-        try:
-            return _SWITCH[given.lower()]
-        except KeyError:
-            raise ConfigError(f"{name} must be 1 or 0; it is {given!r}") from None
+    return parse
+
+
+def boolean(text: str) -> bool:
+    """Parse 1 or 0, true or false, yes or no, on or off."""
+    try:
+        return _BOOLEANS[text.lower()]
+    except KeyError:
+        raise InvalidValue(f"{text!r} is not valid. Use 1 or 0.") from None

@@ -1,7 +1,8 @@
-"""What is borrowed: the names of gunicorn, urllib3, requests and http.client that none of them promises to keep.
+"""The internals of gunicorn, urllib3, requests and http.client that this package depends on.
 
-`setup.cfg` bounds their versions. Before a bound moves, this module says which names the new release lacks, and which
-it calls with other arguments. Whatever `serving/` and `scenext/` borrow beyond the two tables fails it too.
+These libraries do not promise to keep them, so `setup.cfg` limits the versions. Before you raise a limit, run this
+module: it reports names that the new release lacks and functions whose parameters changed. It also fails if `server/`
+or `scenext/` uses an internal name that is in neither table.
 """
 
 import ast
@@ -25,16 +26,17 @@ from gunicorn.http import wsgi
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from urllib3.connectionpool import HTTPConnectionPool
 
+from tests.support.cases import case
 from tests.support.upstream import Upstream
 
 from .test_house import PACKAGE, imports, tree
 
-ROOMS = ("scenext", "serving")
-MODULES = sorted(path.relative_to(PACKAGE).as_posix() for room in ROOMS for path in (PACKAGE / room).glob("*.py"))
-LENDERS = ("gunicorn", "http.client", "requests", "urllib3")
+ROOMS = ("scenext", "server")
+MODULES = sorted(path.relative_to(PACKAGE).as_posix() for room in ROOMS for path in (PACKAGE / room).rglob("*.py"))
+LIBRARIES = ("gunicorn", "http.client", "requests", "urllib3")
 
-# Names of modules and classes: of functions with their parameters, `=` after those that may be left out; of all else
-# with None. Almost all of them are methods that one of ours stands in the place of, or is called by.
+# Attributes of modules and classes. A function maps to its parameters, with `=` after the optional ones; everything
+# else maps to None. Most of them are methods that our classes override, or that call our code.
 NAMES: dict[str, str | None] = {
     "gunicorn.config:Setting.get": "self",
     "gunicorn.glogging:Logger": None,
@@ -72,8 +74,9 @@ NAMES: dict[str, str | None] = {
     "gunicorn.workers.gthread:ThreadWorker.on_pending_socket_readable": "self, conn, client",
     "gunicorn.workers.gthread:ThreadWorker.set_accept_enabled": "self, enabled",
     "gunicorn.workers.gthread:ThreadWorker.wait_for_and_dispatch_events": "self, timeout",
-    # CPython 3.11 to 3.13 have the same. What differs: from 3.13, read1() and readline() end an answer at its length,
-    # as read() does; from 3.12, `_tunnel`, which calls `_read_status`, speaks HTTP/1.1 and keeps the proxy's headers.
+    # These are the same in CPython 3.11 to 3.13. Two differences matter. From 3.13, read1() and readline() end a
+    # response at its Content-Length, as read() does. From 3.12, `_tunnel`, which calls `_read_status`, uses HTTP/1.1
+    # and keeps the proxy's headers.
     "http.client:HTTPConnection.response_class": "sock, debuglevel=, method=, url=",
     "http.client:HTTPConnection.send": "self, data",
     "http.client:HTTPResponse.__init__": "self, sock, debuglevel=, method=, url=",
@@ -96,7 +99,6 @@ NAMES: dict[str, str | None] = {
     "requests.models:Response.__init__": "self",
     "requests.models:Response.close": "self",
     "urllib3.connection:HTTPConnection._new_conn": "self",
-    "urllib3.connection:HTTPConnection.is_closed": None,
     "urllib3.connection:HTTPConnection.is_connected": None,
     "urllib3.connection:HTTPSConnection.connect": "self",
     "urllib3.connectionpool:HTTPConnectionPool.ConnectionCls": None,
@@ -107,7 +109,6 @@ NAMES: dict[str, str | None] = {
     "urllib3.exceptions:ReadTimeoutError.__init__": "self, pool, url, message",
     "urllib3.response:HTTPResponse.close": "self",
     "urllib3.response:HTTPResponse.closed": None,
-    "urllib3.response:HTTPResponse.connection": None,
     "urllib3.response:HTTPResponse.read": "self, amt=, decode_content=, cache_content=",
     "urllib3.util.connection:allowed_gai_family": "",
     "urllib3.util.timeout:Timeout.__init__": "self, total=, connect=, read=",
@@ -117,7 +118,7 @@ NAMES: dict[str, str | None] = {
     "urllib3.util.timeout:Timeout.start_connect": "self",
 }
 
-# What their objects have that their classes do not.
+# Attributes that only instances have, not their classes.
 ATTRIBUTES = {
     "gunicorn.config:Config": "settings",
     "gunicorn.http.body:Body": "failed reader",
@@ -135,14 +136,14 @@ ATTRIBUTES = {
     "urllib3.connection:HTTPConnection": "_dns_host port sock socket_options timeout",
     "urllib3.connectionpool:HTTPConnectionPool": "pool",
     "urllib3.poolmanager:PoolManager": "pool_classes_by_scheme",
-    "urllib3.response:HTTPResponse": "_connection _pool length_remaining",
+    "urllib3.response:HTTPResponse": "_connection _pool",
 }
-HELD = [f"{owner}.{name}" for owner, names in ATTRIBUTES.items() for name in names.split()]
-BORROWED = sorted([*NAMES, *HELD])
+INSTANCE_NAMES = [f"{owner}.{name}" for owner, names in ATTRIBUTES.items() for name in names.split()]
+BORROWED = sorted([*NAMES, *INSTANCE_NAMES])
 
 
-def lent(name: str) -> Any:
-    """Return what stands under a name of the table; fails where nothing does."""
+def resolve(name: str) -> Any:
+    """Return the object that a name of the table refers to. Fail the test if there is none."""
     module, _, path = name.partition(":")
     found: Any = importlib.import_module(module)
     for part in path.split("."):
@@ -153,29 +154,30 @@ def lent(name: str) -> Any:
 
 
 def parameters(function: Any) -> str:
-    """Write the parameters of a function as the table does."""
+    """Return the parameters of a function in the notation of the table."""
     marks: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     found = inspect.signature(function).parameters.values()
     ends = ["" if each.default is each.empty else "=" for each in found]
     return ", ".join(f"{marks.get(each.kind, '')}{each.name}{end}" for each, end in zip(found, ends, strict=True))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_what_we_borrow_is_there_and_takes_what_it_took(name: str) -> None:
-    """Ours: a new release that lacks a name is refused here, not found out by a caller."""
-    found, expected = lent(name), NAMES[name]
-    if expected is not None:
-        assert parameters(found) == expected, name
+def test_a_borrowed_name_exists_with_unchanged_parameters() -> None:
+    """Ours: a new release that lacks a name fails here, before it fails in production."""
+    for name in NAMES:
+        with case(name):
+            found, expected = resolve(name), NAMES[name]
+            if expected is not None:
+                assert parameters(found) == expected, name
 
 
-def spelled(kind: type) -> str:
-    """Write a class as the tables do."""
+def qualified(kind: type) -> str:
+    """Return the name of a class in the notation of the tables."""
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
 @contextmanager
 def requested(worker: Any, raw: bytes) -> Iterator[tuple[Any, Any]]:
-    """Yield gunicorn's connection on which a request came, and the request."""
+    """Yield a gunicorn connection that has received a request, and the request."""
     ours, theirs = socket.socketpair()
     with ours, closing(TConn(worker.cfg, theirs, ("127.0.0.1", 1), ("127.0.0.1", 2))) as conn:
         ours.sendall(raw)
@@ -185,7 +187,7 @@ def requested(worker: Any, raw: bytes) -> Iterator[tuple[Any, Any]]:
 
 @contextmanager
 def serving() -> Iterator[list[Any]]:
-    """Yield what gunicorn makes to serve requests, none of it ours."""
+    """Yield the objects that gunicorn creates to serve requests. None of their classes is ours."""
     settings = Config()
     worker = ThreadWorker(0, os.getpid(), [], SimpleNamespace(wsgi=lambda: "app"), 30, settings, Logger(settings))
     worker.load_wsgi()
@@ -202,7 +204,7 @@ def serving() -> Iterator[list[Any]]:
 
 @contextmanager
 def calling() -> Iterator[list[Any]]:
-    """Yield what requests, urllib3 and http.client make to call somebody, none of it ours."""
+    """Yield the objects that requests, urllib3 and http.client create for a call. None of their classes is ours."""
     with Upstream() as upstream, closing(HTTPConnectionPool("127.0.0.1", upstream.port, timeout=10)) as pool:
         plain = http.client.HTTPConnection("127.0.0.1", upstream.port, timeout=10)
         with closing(plain), closing(requests.adapters.HTTPAdapter()) as adapter:
@@ -213,72 +215,76 @@ def calling() -> Iterator[list[Any]]:
 
 @pytest.fixture(scope="module")
 def objects() -> Iterator[dict[str, Any]]:
-    """Make one object of each class whose attributes we borrow, by the name of its class."""
+    """Create an instance of each class in ATTRIBUTES, keyed by the name of the class."""
     with serving() as served, calling() as called:
-        yield {spelled(type(each)): each for each in [*served, *called]}
+        yield {qualified(type(each)): each for each in [*served, *called]}
 
 
-@pytest.mark.parametrize("name", HELD)
-def test_what_we_borrow_of_an_object_is_there(name: str, objects: dict[str, Any]) -> None:
-    """Ours: the objects are the lenders' own, so that nothing of ours can stand in for what is gone."""
-    owner, _, attribute = name.rpartition(".")
-    assert owner in objects, f"{owner} is gone"
-    assert attribute in vars(objects[owner]), f"{name} is gone"
+def test_a_borrowed_instance_attribute_exists(objects: dict[str, Any]) -> None:
+    """Ours: the libraries create these objects themselves, so our code cannot hide a missing attribute."""
+    for name in INSTANCE_NAMES:
+        with case(name):
+            owner, _, attribute = name.rpartition(".")
+            assert owner in objects, f"{owner} is gone"
+            assert attribute in vars(objects[owner]), f"{name} is gone"
 
 
 def test_start_response_belongs_to_the_response(objects: dict[str, Any]) -> None:
-    """Ours: `Worker` finds the response by it, to announce in time that the connection ends."""
+    """Ours: `Worker` uses it to find the response, so that it can send `Connection: close` in time."""
     response = objects["gunicorn.http.wsgi:Response"]
     assert response.start_response.__self__ is response
 
 
 @cache
-def ours() -> list[type]:
-    """Return the classes of the two rooms."""
+def own_classes() -> list[type]:
+    """Return the classes that `scenext/` and `server/` define."""
     names = [f"scenext_service.{name.removesuffix('.py').replace('/', '.')}" for name in MODULES]
     found = [(module, importlib.import_module(module.removesuffix(".__init__"))) for module in names]
-    return [kind for name, module in found for kind in vars(module).values() if is_made_in(kind, name)]
+    return [kind for name, module in found for kind in vars(module).values() if is_defined_in(kind, name)]
 
 
-def is_made_in(kind: Any, module: str) -> bool:
+def is_defined_in(kind: Any, module: str) -> bool:
     return isinstance(kind, type) and kind.__module__ == module
 
 
-def is_lent(kind: type) -> bool:
-    return any(f"{kind.__module__}.".startswith(f"{lender}.") for lender in LENDERS)
+def is_from_library(kind: type) -> bool:
+    return any(f"{kind.__module__}.".startswith(f"{library}.") for library in LIBRARIES)
 
 
 def overridden(kind: type) -> Iterator[tuple[type, str]]:
-    """Yield each lender's class and its name that a class of ours, or one that it is made of, has another thing for."""
+    """Yield the library class and the attribute name for each override in one of our classes or its bases."""
     order = kind.__mro__
     for place, own in enumerate(order):
         names = [name for name in vars(own) if name == "__init__" or not name.startswith(("__", "_abc_"))]
-        for name in names if own in ours() else []:
-            lender = next((base for base in order[place:] if is_lent(base) and name in vars(base)), None)
-            if lender is not None:
-                yield lender, name
+        for name in names if own in own_classes() else []:
+            original = next((base for base in order[place:] if is_from_library(base) and name in vars(base)), None)
+            if original is not None:
+                yield original, name
 
 
 def unlisted(kind: type) -> list[str]:
-    """Return what a class overrides and the table lacks; it may be listed under any class that it comes through."""
+    """Return the overrides of a class that the table lacks. An override may be listed under any class of the MRO."""
     return [
-        f"{spelled(lender)}.{name}"
-        for lender, name in overridden(kind)
-        if not any(f"{spelled(base)}.{name}" in NAMES for base in kind.__mro__)
+        f"{qualified(original)}.{name}"
+        for original, name in overridden(kind)
+        if not any(f"{qualified(base)}.{name}" in NAMES for base in kind.__mro__)
     ]
 
 
-@pytest.mark.parametrize("kind", ours(), ids=lambda kind: kind.__name__)
-def test_whatever_a_class_of_ours_overrides_is_listed(kind: type) -> None:
-    """Ours: also a name of ours that a new release happens to take."""
-    assert unlisted(kind) == []
+def test_every_override_is_listed() -> None:
+    """Ours: this also finds one of our names that a new release starts to use."""
+    for kind in own_classes():
+        with case(kind):
+            assert unlisted(kind) == []
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ours() if any(overridden(kind))], ids=lambda kind: kind.__name__)
-def test_what_overrides_can_be_called_as_it_was(kind: type) -> None:
-    """Ours: gunicorn has no types, so mypy does not see it. Only we make our objects: `__init__` may differ."""
-    for lender, name in overridden(kind):
-        theirs = vars(lender)[name]
+@pytest.mark.parametrize(
+    "kind", [kind for kind in own_classes() if any(overridden(kind))], ids=lambda kind: kind.__name__
+)
+def test_an_override_accepts_the_original_arguments(kind: type) -> None:
+    """Ours: gunicorn has no types, so mypy cannot check this. `__init__` may differ: only our code calls it."""
+    for original, name in overridden(kind):
+        theirs = vars(original)[name]
         if inspect.isfunction(theirs) and name != "__init__":
             names = [
                 each.name
@@ -289,9 +295,10 @@ def test_what_overrides_can_be_called_as_it_was(kind: type) -> None:
 
 
 def private(source: ast.Module) -> set[str]:
-    """Return the private names that a module takes from what is not its own.
+    """Return the private names that a module reads from objects of other modules.
 
-    Its own is what a class in it sets on `self`, or defines, and takes from `self` or `super()`.
+    A name belongs to the module if one of its classes defines it or sets it on `self`, and if the module reads it from
+    `self` or `super()`.
     """
     attributes = [node for node in ast.walk(source) if isinstance(node, ast.Attribute)]
     classes = [node for node in ast.walk(source) if isinstance(node, ast.ClassDef)]
@@ -305,7 +312,7 @@ def private(source: ast.Module) -> set[str]:
 
 
 def defined(statement: ast.stmt) -> list[str]:
-    """Return the names that a statement of a class gives a value."""
+    """Return the names that a statement in a class body assigns or defines."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return [statement.name]
     targets = statement.targets if isinstance(statement, ast.Assign) else []
@@ -314,52 +321,54 @@ def defined(statement: ast.stmt) -> list[str]:
     return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_every_private_name_that_is_not_ours_is_listed(module: str) -> None:
-    """Ours: nobody borrows one silently."""
-    assert private(tree(module)) - {name.rpartition(".")[2] for name in BORROWED} == set()
+def test_every_borrowed_private_name_is_listed() -> None:
+    """Ours: each such dependency is declared in a table."""
+    for module in MODULES:
+        with case(module):
+            assert private(tree(module)) - {name.rpartition(".")[2] for name in BORROWED} == set()
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_every_name_that_is_imported_from_gunicorn_is_listed(module: str) -> None:
-    """Ours: what it promises to keep is its settings."""
-    borrowed = [f"{name.replace(':', '.')}." for name in BORROWED]
-    taken = [name for name in imports(tree(module), module) if name.startswith("gunicorn.")]
-    assert [name for name in taken if not any(each.startswith(f"{name}.") for each in borrowed)] == []
+def test_every_import_from_gunicorn_is_listed() -> None:
+    """Ours: the only stable interface of gunicorn is its settings."""
+    for module in MODULES:
+        with case(module):
+            borrowed = [f"{name.replace(':', '.')}." for name in BORROWED]
+            taken = [name for name in imports(tree(module), module) if name.startswith("gunicorn.")]
+            assert [name for name in taken if not any(each.startswith(f"{name}.") for each in borrowed)] == []
 
 
 @pytest.mark.parametrize(
     ("body", "found"),
     [
-        pytest.param("raw._pool", {"_pool"}, id="another's"),
-        pytest.param("self.raw._pool = None", {"_pool"}, id="another's, set"),
-        pytest.param("self._unknown", {"_unknown"}, id="inherited"),
+        pytest.param("raw._pool", {"_pool"}, id="attribute of another object"),
+        pytest.param("self.raw._pool = None", {"_pool"}, id="assignment to another object"),
+        pytest.param("self._unknown", {"_unknown"}, id="inherited attribute"),
         pytest.param("super()._unknown()", {"_unknown"}, id="inherited method"),
-        pytest.param("self._declared", {"_declared"}, id="declared, and inherited"),
+        pytest.param("self._declared", {"_declared"}, id="declared without a value"),
         pytest.param("self._made = self._made", set(), id="set on self"),
-        pytest.param("self._method()", set(), id="a method"),
-        pytest.param("self._first, self._second", set(), id="of the class"),
-        pytest.param("raw._method()", {"_method"}, id="another's of the same name"),
-        pytest.param("raw.__self__", set(), id="the language's"),
+        pytest.param("self._method()", set(), id="own method"),
+        pytest.param("self._first, self._second", set(), id="class attributes"),
+        pytest.param("raw._method()", {"_method"}, id="same name on another object"),
+        pytest.param("raw.__self__", set(), id="dunder name"),
     ],
 )
-def test_the_check_notices_private_names_that_are_not_ours(body: str, found: set[str]) -> None:
-    """Ours: a rule that cannot fail holds nothing."""
+def test_the_check_finds_borrowed_private_names(body: str, found: set[str]) -> None:
+    """Ours: a check that cannot fail proves nothing."""
     source = (
         f"class A(B):\n    _declared: int\n    _first = 1\n    _second: int = 2\n    def _method(self):\n        {body}"
     )
     assert private(ast.parse(source)) == found
 
 
-def test_the_check_notices_what_is_overridden() -> None:
-    """Ours: a rule that cannot fail holds nothing."""
-    found = {f"{lender.__name__}.{name}" for kind in ours() for lender, name in overridden(kind)}
+def test_the_check_finds_overrides() -> None:
+    """Ours: a check that cannot fail proves nothing."""
+    found = {f"{original.__name__}.{name}" for kind in own_classes() for original, name in overridden(kind)}
     assert found >= {"ThreadWorker._keepalive_after", "HTTPResponse._close_conn", "HTTPConnection.send", "TConn.init"}
     assert len(MODULES) > 15
 
 
-def test_nothing_is_listed_that_is_not_borrowed() -> None:
-    """Ours: a table with more than is used says less each year."""
+def test_every_listed_name_is_used() -> None:
+    """Ours: unused entries make the tables less useful over time."""
     source = "\n".join((PACKAGE / module).read_text(encoding="utf-8") for module in MODULES)
     words = set(re.findall(r"\w+", source))
     assert [name for name in BORROWED if re.split(r"[.:]", name)[-1] not in words] == []

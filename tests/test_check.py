@@ -1,4 +1,4 @@
-"""`--check`: what it prints, and what it makes of each way in which a call of Scenext can end."""
+"""`--check`: its output, and how it judges each possible outcome of a Scenext call."""
 
 import os
 import re
@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from scenext_service.check import MADE_UP, ask, check
+from scenext_service import __version__
+from scenext_service.check import SAMPLE_KEY, check, try_connection
 from scenext_service.config import Config
-from scenext_service.scenext.sandbox import REFUSED_KEY
-from scenext_service.version import VERSION
+from scenext_service.scenext.sandbox.adapter import REFUSED_KEY
+from scenext_service.server.capacity import divide
 
 from .support.messages import KEY
 from .support.scripted import Reply, ScriptedScenext
@@ -20,87 +21,102 @@ REFUSED = Reply(401, {"status": "error", "data": {"messages": "Unauthorized: Inv
 PAGE = b"<html><body>It works!</body></html>"
 
 
-def asked(reply: Reply, **settings: Any) -> tuple[bool, str]:
-    """Ask a Scenext that answers so; return what `ask` does, without the seconds."""
+def result_for(reply: Reply, **settings: Any) -> tuple[bool, str]:
+    """Test the connection to a Scenext that sends `reply`. Return its result, without the seconds."""
     scenext = ScriptedScenext(lambda request: reply)
-    works, said = ask(Config(**settings), scenext)
+    succeeded, message = try_connection(Config(**settings), scenext)
     (request,) = scenext.requests
     assert (request.method, request.url) == ("GET", "https://api.scenext.cn/api/get_status/0")
-    assert request.headers["Authorization"] == f"Bearer {KEY if settings.get('api_key') == KEY else MADE_UP}"
-    return works, said.replace("answered in 0.0 s", "answered")
+    assert request.headers["Authorization"] == f"Bearer {KEY if settings.get('api_key') == KEY else SAMPLE_KEY}"
+    return succeeded, re.sub(r" in \d+\.\d s", "", message, count=1)
 
 
-TOOK = "Scenext answered, and took the key of SCENEXT_API_KEY"
-NONE = "Scenext answered; no key is lent"
+ACCEPTED = "Scenext responded and accepted SCENEXT_API_KEY."
+REJECTED_SAMPLE = "Scenext responded and rejected the sample key, as expected. No key is shared."
+NO_KEY = "Scenext responded. No key is shared."
 
 
 @pytest.mark.parametrize(
-    ("reply", "said"),
+    ("reply", "message"),
     [
-        pytest.param(NOT_FOUND, TOOK, id="no such job"),
-        pytest.param(Reply(200, {"status": "error", "message": "No such task"}), TOOK, id="no such job, in words"),
-        pytest.param(Reply(200, {"status": "success", "data": {"task_id": "0"}}), TOOK, id="a job, after all"),
-        pytest.param(Reply(400, {"status": "error", "message": "Bad task id"}), TOOK, id="no id of a job"),
-        pytest.param(Reply(429, {"status": "error", "message": "Too many"}), TOOK, id="too many calls"),
+        pytest.param(NOT_FOUND, ACCEPTED, id="no such job"),
+        pytest.param(
+            Reply(200, {"status": "error", "message": "No such task"}), ACCEPTED, id="no such job, with HTTP 200"
+        ),
+        pytest.param(Reply(200, {"status": "success", "data": {"task_id": "0"}}), ACCEPTED, id="existing job"),
+        pytest.param(Reply(400, {"status": "error", "message": "Bad task id"}), ACCEPTED, id="invalid job id"),
+        pytest.param(Reply(422, {"detail": [{"loc": ["task_id"], "msg": "no UUID"}]}), ACCEPTED, id="FastAPI error"),
+        pytest.param(
+            Reply(200, {"status": "error", "message": "list index out of range"}), ACCEPTED, id="list index error"
+        ),
+        pytest.param(Reply(429, {"status": "error", "message": "Too many"}), ACCEPTED, id="too many calls"),
     ],
 )
-def test_a_key_that_scenext_takes(reply: Reply, said: str) -> None:
-    """Ours: Scenext's API reference; whatever it says of the job, it has let the key in."""
-    assert asked(reply, api_key=KEY) == (True, said)
-    assert asked(reply) == (True, NONE)
+def test_an_accepted_key_passes_the_check(reply: Reply, message: str) -> None:
+    """Ours: Scenext's API reference. Any response about the job means that the key was accepted."""
+    assert result_for(reply, api_key=KEY) == (True, message)
+    assert result_for(reply) == (True, NO_KEY)
 
 
-@pytest.mark.parametrize("key", [{}, {"api_key": "YOUR_API_KEY"}])
-def test_a_key_that_was_made_up_may_be_refused(key: dict[str, str]) -> None:
-    """Ours: the way there works, and callers bring their own keys."""
-    assert asked(REFUSED, **key) == (True, "Scenext answered, and refused a key that was made up; no key is lent")
+@pytest.mark.parametrize("key", [{}, {"api_key": "YOUR_API_KEY"}, {"api_key": "$SCENEXT_KEY"}])
+def test_a_rejected_placeholder_key_is_no_failure(key: dict[str, str]) -> None:
+    """Ours: the connection works, and callers send their own keys."""
+    assert result_for(REFUSED, **key) == (True, REJECTED_SAMPLE)
 
 
-def test_a_key_that_is_lent_may_not_be_refused() -> None:
+def test_a_rejected_server_key_is_a_failure() -> None:
     """Spec: Scenext's API reference: 401, with the text in `data.messages`."""
-    works, said = asked(REFUSED, api_key=KEY)
-    assert (works, said[:28]) == (False, "Scenext refused the API key:")
-    assert "Invalid API key" in said
+    succeeded, message = result_for(REFUSED, api_key=KEY)
+    assert succeeded is False
+    assert message == "Scenext refused the API key: “Unauthorized: Invalid API key”."
 
 
 @pytest.mark.parametrize(
-    ("reply", "said"),
+    ("reply", "message"),
     [
         pytest.param(
             Reply(402, {"message": "Insufficient points"}),
             "The Scenext account has too few points: “Insuf",
             id="points",
         ),
-        pytest.param(Reply(503, {"message": "down"}), "Scenext had a failure of its own, HTTP 503: “down”.", id="5xx"),
+        pytest.param(Reply(503, {"message": "down"}), "Scenext had a server error, HTTP 503: “down”.", id="5xx"),
         pytest.param(
-            Reply(302, b""), "Scenext answered with a redirect, HTTP 302, which is not followed", id="redirect"
+            Reply(302, b""),
+            "Scenext answered with a redirect, HTTP 302, which this server does not follow",
+            id="redirect",
         ),
-        pytest.param(Reply(200, PAGE), "Scenext's answer, HTTP 200, could not be used", id="a page"),
-        pytest.param(
-            Reply(404, PAGE), "HTTP 404 without a message is not Scenext's: is SCENEXT_API_BASE_URL", id="404"
-        ),
-        pytest.param(
-            Reply(403, PAGE), "HTTP 403 without a message is not Scenext's: is SCENEXT_API_BASE_URL", id="403"
-        ),
+        pytest.param(Reply(200, PAGE), "Scenext's response, HTTP 200, could not be used", id="HTML page"),
+        *[
+            pytest.param(
+                Reply(status, body),
+                f"The response, HTTP {status}, has no error message from Scenext, so it may be from a firewall, a proxy"
+                " or another server. Check SCENEXT_API_BASE_URL.",
+                id=f"{status}-{len(body)}",
+            )
+            for status in (401, 402, 403, 404, 405)
+            for body in (PAGE, b"", b"{}")
+        ],
+        pytest.param(Reply(429, PAGE), "HTTP 429 without a message is not from Scenext.", id="429"),
+        pytest.param(Reply(413, b""), "HTTP 413 without a message is not from Scenext.", id="413"),
     ],
 )
 @pytest.mark.parametrize("key", [{}, {"api_key": KEY}])
-def test_an_answer_that_is_not_what_a_service_needs(reply: Reply, said: str, key: dict[str, str]) -> None:
-    """Ours: the first sentence of what a tool would say; a page is somebody else's."""
-    works, found = asked(reply, **key)
-    assert (works, found[: len(said)]) == (False, said)
+def test_an_unusable_response_is_a_failure(reply: Reply, message: str, key: dict[str, str]) -> None:
+    """Ours: the first sentence of the tool error. An HTML page is not from Scenext."""
+    succeeded, found = result_for(reply, **key)
+    assert (succeeded, found[: len(message)]) == (False, message)
 
 
 @pytest.fixture(autouse=True)
-def network(bare: pytest.MonkeyPatch) -> None:
-    """Trust the certificate of the tests' Scenext."""
+def trusted_certificate(bare: pytest.MonkeyPatch) -> None:
+    """Trust the certificate of the simulated Scenext."""
     bare.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATE))
 
 
 def printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, **environ: str
 ) -> tuple[int, list[str]]:
-    """Check with these variables; return the exit status, and the lines without the seconds."""
+    """Run the check with these variables. Return the exit status and the lines, without the seconds."""
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     status = check(os.environ)
@@ -109,73 +125,73 @@ def printed(
     return status, re.sub(r" in \d\.\d s", "", text).splitlines()
 
 
-def test_what_the_settings_mean_is_said_in_a_few_lines(
-    capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch
-) -> None:
-    """Ours: as the line of the start has it; in the sandbox it says so."""
-    status, lines = printed(capsys, bare, SCENEXT_SANDBOX="1", SCENEXT_API_KEY=KEY, SCENEXT_ACCESS_TOKEN="12345")
+def test_the_effective_settings_are_printed(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
+    """Ours: the same values as in the log line of the start. The sandbox is named."""
+    status, lines = printed(capsys, bare, SCENEXT_SANDBOX="1", SCENEXT_API_KEY=KEY, SCENEXT_ACCESS_TOKEN="0" * 16)
     names = [line.split()[0] for line in lines]
     assert status == 0
     assert names == [
         *("version", "api", "endpoint", "workers", "threads", "slots", "waiting_calls", "timeout", "max_wait", "key"),
-        *("metrics", "warning", "warning", "works"),
+        *("tasks", "metrics", "variables", "warning", "warning", "ok"),
     ]
     found = {line.split()[0]: line[15:] for line in lines}
-    assert (found["version"], found["api"], found["key"]) == (VERSION, "sandbox", "lent to holders of the token")
+    assert (found["version"], found["api"], found["key"]) == (__version__, "sandbox", "shared with token holders")
+    assert found["variables"] == "SCENEXT_API_KEY SCENEXT_ACCESS_TOKEN SCENEXT_SANDBOX"
     assert found["endpoint"] == "http://127.0.0.1:8000/mcp"
-    assert int(found["slots"]) == int(found["threads"]) * 4 // 5
-    assert found["works"] == "the sandbox answered, and took the key of SCENEXT_API_KEY"
+    assert (int(found["slots"]), int(found["waiting_calls"])) == divide(int(found["threads"]))
+    assert found["ok"] == "The sandbox responded and accepted SCENEXT_API_KEY."
 
 
-def test_what_gunicorn_is_told_elsewhere_is_not_looked_at(
+def test_gunicorn_cmd_args_are_mentioned_but_not_read(
     capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch
 ) -> None:
-    """Ours: it may hold anything, a key in `--env` among it."""
+    """Ours: it may hold anything, such as a key in `--env`."""
     environ = {"SCENEXT_SANDBOX": "1", "GUNICORN_CMD_ARGS": f"--env SCENEXT_API_KEY={KEY}"}
     _, lines = printed(capsys, bare, **environ)
-    assert "gunicorn       GUNICORN_CMD_ARGS may say otherwise" in lines
+    assert "gunicorn       GUNICORN_CMD_ARGS is set and may override these values" in lines
 
 
-def test_the_sandbox_refuses_the_key_that_it_always_refuses(
+def test_the_refused_key_of_the_sandbox_fails_the_check(
     capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch
 ) -> None:
     """Ours: docs/sandbox.md."""
     status, lines = printed(capsys, bare, SCENEXT_SANDBOX="1", SCENEXT_API_KEY=REFUSED_KEY)
-    assert (status, lines[-1]) == (1, "FAILS          Scenext refused the API key: “Invalid API key”.")
+    assert (status, lines[-1]) == (1, "FAILED         Scenext refused the API key: “Unauthorized: Invalid API key”.")
 
 
-def test_a_bad_setting_ends_it(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
-    """Ours: as it ends the start."""
-    with pytest.raises(SystemExit, match=r"^scenext_service cannot start: SCENEXT_TIMEOUT must "):
+def test_a_bad_setting_ends_the_check(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
+    """Ours: the message is the same as at the start of the server."""
+    with pytest.raises(SystemExit, match=r"^scenext_service cannot start: SCENEXT_TIMEOUT: "):
         printed(capsys, bare, SCENEXT_TIMEOUT="soon")
 
 
-def test_the_way_works_over_tls(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
-    """Ours: the certificate is checked, and a key that was made up is sent."""
+def test_the_check_works_over_tls(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
+    """Ours: the certificate is verified, and a placeholder key is sent."""
     with Upstream(tls=True) as scenext:
         status, lines = printed(capsys, bare, SCENEXT_API_BASE_URL=f"{scenext.url}/status-401")
-        assert [request.headers["authorization"] for request in scenext.requests] == [f"Bearer {MADE_UP}"]
-    said = "works          Scenext answered, and refused a key that was made up; no key is lent"
-    assert (status, lines[-1]) == (0, said)
+        assert [request.headers["authorization"] for request in scenext.requests] == [f"Bearer {SAMPLE_KEY}"]
+    expected = f"ok             {REJECTED_SAMPLE}"
+    assert (status, lines[-1]) == (0, expected)
 
 
-def test_the_way_works_through_a_proxy(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
-    """Ours: by a tunnel; its password is shown nowhere."""
+def test_the_check_works_through_a_proxy(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
+    """Ours: through a CONNECT tunnel. The proxy's password is never printed."""
     with Upstream() as proxy:
         address = f"127.0.0.1:{proxy.port}"
         environ = {"HTTPS_PROXY": f"http://user:{KEY}@{address}", "SCENEXT_API_KEY": KEY}
         status, lines = printed(capsys, bare, SCENEXT_API_BASE_URL="https://tunnel.invalid/status-404", **environ)
         assert [request.method for request in proxy.requests] == ["CONNECT", "GET"]
     assert f"proxy          {address} (HTTPS_PROXY)" in lines
-    assert (status, lines[-1]) == (0, "works          Scenext answered, and took the key of SCENEXT_API_KEY")
+    assert (status, lines[-1]) == (0, "ok             Scenext responded and accepted SCENEXT_API_KEY.")
 
 
 NOT_CONNECTED = "This server could not connect to the Scenext API; nothing was sent."
-REFUSED_THERE = "(ConnectionRefusedError: ECONNREFUSED)"
+THROUGH_PROXY = "The request went through the proxy 127.0.0.1:{} (HTTPS_PROXY)."
+CONNECTION_REFUSED = "(ConnectionRefusedError: ECONNREFUSED)"
 
 
 @pytest.mark.parametrize(
-    ("host", "why"), [("refused.invalid", "OSError: the proxy said 407"), ("garbage.invalid", "BadStatusLine")]
+    ("host", "why"), [("refused.invalid", "OSError: HTTP 407 from the proxy"), ("garbage.invalid", "BadStatusLine")]
 )
 def test_a_proxy_that_refuses_is_named(
     host: str, why: str, capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch
@@ -184,53 +200,61 @@ def test_a_proxy_that_refuses_is_named(
     with Upstream() as proxy:
         environ = {"HTTPS_PROXY": proxy.url, "SCENEXT_API_BASE_URL": f"https://{host}/api"}
         status, lines = printed(capsys, bare, **environ)
-    said = f"FAILS          {NOT_CONNECTED} ({why}) The proxy 127.0.0.1:{proxy.port} (HTTPS_PROXY) is on the way."
-    assert (status, lines[-1]) == (1, said)
+    expected = f"FAILED         {NOT_CONNECTED} ({why}) {THROUGH_PROXY.format(proxy.port)}"
+    assert (status, lines[-1]) == (1, expected)
 
 
-def test_a_proxy_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
-    """Ours: the same."""
+def test_an_unreachable_proxy_is_named(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
+    """Ours: the proxy is the first place to look, even if it does not answer."""
     with closed_port() as port:
         status, lines = printed(capsys, bare, HTTPS_PROXY=f"http://127.0.0.1:{port}")
-    said = f"FAILS          {NOT_CONNECTED} {REFUSED_THERE} The proxy 127.0.0.1:{port} (HTTPS_PROXY) is on the way."
-    assert (status, lines[-1]) == (1, said)
+    expected = f"FAILED         {NOT_CONNECTED} {CONNECTION_REFUSED} {THROUGH_PROXY.format(port)}"
+    assert (status, lines[-1]) == (1, expected)
 
 
-def test_a_host_that_refuses_connections(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
-    """Ours: no proxy is on the way."""
+def test_a_refused_connection_fails_the_check(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
+    """Ours: without a proxy, none is named."""
     with closed_port() as port:
         status, lines = printed(capsys, bare, SCENEXT_API_BASE_URL=f"https://127.0.0.1:{port}/api")
-    assert (status, lines[-1]) == (1, f"FAILS          {NOT_CONNECTED} {REFUSED_THERE}")
+    assert (status, lines[-1]) == (1, f"FAILED         {NOT_CONNECTED} {CONNECTION_REFUSED}")
 
 
-def test_a_name_without_an_address(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
+def test_an_unresolvable_host_name_fails_the_check(
+    capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch
+) -> None:
     """Spec: RFC 6761, section 6.4: `invalid` has no address."""
     status, lines = printed(capsys, bare, SCENEXT_API_BASE_URL="https://scenext.invalid/api")
-    said = "FAILS          This server could not find the address of the Scenext API (DNS failure); nothing was sent. ("
-    assert (status, lines[-1].startswith(said)) == (1, True)
+    expected = (
+        "FAILED         This server could not resolve the host name of the Scenext API (DNS failure); nothing was"
+    )
+    assert (status, lines[-1].startswith(expected)) == (1, True)
 
 
-def test_a_certificate_that_nobody_vouches_for(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
-    """Ours: a proxy that reads along has one of its own."""
+def test_an_untrusted_certificate_fails_the_check(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
+    """Ours: a proxy that inspects TLS presents a certificate of its own."""
     bare.delenv("REQUESTS_CA_BUNDLE")
     with Upstream(tls=True) as scenext:
         status, lines = printed(capsys, bare, SCENEXT_API_BASE_URL=f"{scenext.url}/echo")
         assert scenext.requests == []
-    said = "FAILS          This server could not set up a secure connection to the Scenext API (TLS failure, such as"
-    assert (status, lines[-1].startswith(said)) == (1, True)
+    expected = (
+        "FAILED         This server could not establish a secure connection to the Scenext API (TLS failure, such as"
+    )
+    assert (status, lines[-1].startswith(expected)) == (1, True)
 
 
-def test_an_answer_that_does_not_come(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
-    """Ours: SCENEXT_TIMEOUT."""
+def test_a_timeout_fails_the_check(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
+    """Ours: SCENEXT_TIMEOUT limits the wait."""
     with Upstream() as scenext:
         environ = {"SCENEXT_API_BASE_URL": f"{scenext.url}/silent", "SCENEXT_TIMEOUT": "0.3"}
         status, lines = printed(capsys, bare, **environ)
-    assert (status, lines[-1]) == (1, "FAILS          Scenext did not answer within 0.3 seconds. (TimeoutError)")
+    assert (status, lines[-1]) == (1, "FAILED         Scenext did not answer within 0.3 seconds. (TimeoutError)")
 
 
-def test_a_connection_that_breaks(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
-    """Ours: something on the way cuts it."""
+def test_a_cut_connection_fails_the_check(capsys: pytest.CaptureFixture[str], bare: pytest.MonkeyPatch) -> None:
+    """Ours: something between this server and Scenext cuts the connection."""
     with Upstream() as scenext:
         status, lines = printed(capsys, bare, SCENEXT_API_BASE_URL=f"{scenext.url}/half-body")
-    said = "FAILS          The connection to Scenext broke before its answer was complete. (the body was cut short)"
-    assert (status, lines[-1]) == (1, said)
+    expected = (
+        "FAILED         The connection to Scenext broke before the response was complete. (the body was cut short)"
+    )
+    assert (status, lines[-1]) == (1, expected)

@@ -1,4 +1,4 @@
-"""`python -m scenext_service` and the command `scenext-service`: what is run, and what becomes of other arguments."""
+"""`python -m scenext_service` and the command `scenext-service`: the program that they run, and its arguments."""
 
 import configparser
 import os
@@ -9,49 +9,48 @@ from typing import Any
 
 import pytest
 
-from scenext_service import __main__
-from scenext_service.version import VERSION
+from scenext_service import __main__, __version__
 
 from .support.pages import ROOT
 
-GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "python:scenext_service.serving.settings"]
+GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "python:scenext_service.server.gunicorn.settings"]
 
 
 @pytest.fixture
 def executed(bare: pytest.MonkeyPatch) -> list[Any]:
-    """Note what this process would become."""
+    """Record the calls of `os.execv` instead of replacing this process."""
     found: list[Any] = []
     bare.setattr(os, "execv", lambda *command: found.append(command))
     return found
 
 
 @pytest.mark.parametrize("others", [[], ["--bind", "127.0.0.1:9000", "--workers", "4"], ["-k", "gevent", "mine:app"]])
-def test_it_becomes_gunicorn_and_hands_its_options_on(executed: list[Any], others: list[str]) -> None:
-    """Ours: docs/operating.md, "The start": one process, so signals and exit status are gunicorn's."""
+def test_the_process_becomes_gunicorn_and_passes_options_on(executed: list[Any], others: list[str]) -> None:
+    """Ours: docs/operating.md, "The start": gunicorn replaces the process, so signals and exit status are its own."""
     __main__.main(others)
     assert executed == [(sys.executable, [*GUNICORN, *others])]
 
 
-def test_the_module_is_the_program(executed: list[Any], bare: pytest.MonkeyPatch) -> None:
-    """Ours: `python -m scenext_service`."""
+def test_the_module_can_be_run(executed: list[Any], bare: pytest.MonkeyPatch) -> None:
+    """Ours: `python -m scenext_service` calls `main`."""
     bare.delitem(sys.modules, "scenext_service.__main__")
     bare.setattr(sys, "argv", ["scenext_service", "--workers", "1"])
     runpy.run_module("scenext_service", run_name="__main__")
     assert executed == [(sys.executable, [*GUNICORN, "--workers", "1"])]
 
 
-def test_a_bad_setting_ends_it_before(executed: list[Any], bare: pytest.MonkeyPatch) -> None:
-    """Ours: gevent's workers would be started again and again."""
+def test_a_bad_setting_ends_the_process_before_gunicorn_starts(executed: list[Any], bare: pytest.MonkeyPatch) -> None:
+    """Ours: otherwise gunicorn would restart gevent workers endlessly."""
     bare.setenv("SCENEXT_TIMEOUT", "soon")
-    with pytest.raises(SystemExit, match=r"^scenext_service cannot start: SCENEXT_TIMEOUT must "):
+    with pytest.raises(SystemExit, match=r"^scenext_service cannot start: SCENEXT_TIMEOUT: "):
         __main__.main([])
     assert executed == []
 
 
-def test_the_check_ends_with_its_status(
+def test_the_check_sets_the_exit_status(
     executed: list[Any], bare: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ours: 0 or 1."""
+    """Ours: 0 on success, 1 on failure."""
     statuses = []
     for key in ("sandbox-any-key-will-do", "sandbox-refused-key"):
         bare.setenv("SCENEXT_SANDBOX", "1")
@@ -63,22 +62,24 @@ def test_the_check_ends_with_its_status(
 
 
 @pytest.mark.parametrize(
-    ("option", "said"),
+    ("option", "output"),
     [
-        pytest.param("--version", f"scenext_service {VERSION}\n", id="version"),
+        pytest.param("--version", f"scenext_service {__version__}\n", id="version"),
         pytest.param("--help", "usage: scenext-service [-h] [--check] [--version]\n", id="help"),
     ],
 )
-def test_it_tells_what_it_is(option: str, said: str, executed: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
-    """Ours: as programs do."""
+def test_version_and_help_are_printed(
+    option: str, output: str, executed: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ours: the usual options of a program."""
     with pytest.raises(SystemExit) as ended:
         __main__.main([option])
     assert (ended.value.code, executed) == (0, [])
-    assert capsys.readouterr().out.startswith(said)
+    assert capsys.readouterr().out.startswith(output)
 
 
-def test_the_command_is_the_same() -> None:
-    """Ours: setup.cfg; `tests.interop.installing.run` installs and starts it."""
+def test_the_command_calls_the_same_function() -> None:
+    """Ours: setup.cfg. `tests.interop.installing.run` installs and starts the command."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
     name, _, value = setup["options.entry_points"]["console_scripts"].strip().partition(" = ")

@@ -1,6 +1,6 @@
-"""An outage is seen: what no caller can help is a warning with its reason, in a line that holds nothing of a response.
+"""Outages in the log: a failure that no caller can fix is a warning with its reason, but without data of the response.
 
-From the log of the whole service, against a Scenext that misbehaves on loopback.
+The tests read the log of the whole service, which calls a misbehaving Scenext on loopback.
 """
 
 import errno
@@ -14,12 +14,12 @@ import requests
 
 from scenext_service import create_app
 from scenext_service.config import Config
-from scenext_service.mcp.call import ONE_BODY
+from scenext_service.mcp.context import TimeBudget
 from scenext_service.scenext import failures
 from scenext_service.scenext.client import MAX_RESPONSE
-from scenext_service.scenext.reasons import MAX_REASON, reason
-from tests.support.messages import KEY, PING, Mcp
-from tests.support.scripted import ScriptedScenext
+from scenext_service.scenext.transport.errors import MAX_REASON, describe_cause
+from tests.support.messages import KEY, PING, Mcp, halves
+from tests.support.scripted import ScriptedScenext, SkippedWaits
 from tests.support.upstream import CERTIFICATE, Upstream, answer, closed_port
 
 pytestmark = pytest.mark.usefixtures("no_network_settings")
@@ -31,34 +31,40 @@ both = pytest.mark.parametrize("call", [pytest.param(QUERY, id="query"), pytest.
 
 
 class Told(NamedTuple):
-    """What came of one call: its line in the log, and the text for the model."""
+    """The outcome of one call: its log line, and the text for the model."""
 
     line: str
     text: str
 
     @property
     def level(self) -> str:
-        return self.line.split(" ")[1]
+        return self.line.split(" ")[1].removeprefix("level=")
 
     def field(self, name: str) -> str | None:
-        """Return the value of a field; None where the line has no such field."""
+        """Return the value of a field, or None if the line has no such field."""
         found = re.search(rf' {name}=(?:"((?:[^"\\]|\\.)*)"|(\S+))', self.line)
         return found and (found[1] or found[2])
 
 
 Ask = Callable[..., Told]
 
-_SILENT = re.compile("silent|/length$")  # what is waited for in vain
+_SILENT = re.compile("silent|/length$")  # behaviours that end in a timeout
 
 
 def requests_logged(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Return the lines of requests on stdout, as an operator has them."""
-    return [line for line in capsys.readouterr().out.splitlines() if " request " in line]
+    """Return the log lines of requests: first the warnings, from stderr, then the others, from stdout."""
+    written = capsys.readouterr()
+    streams = [
+        [line for line in stream.splitlines() if " msg=request " in line] for stream in (written.err, written.out)
+    ]
+    levels = [{line.split(" ")[1] for line in lines} for lines in streams]
+    assert (levels[0] <= {"level=warning"}, levels[1] <= {"level=info"}) == (True, True)
+    return [*streams[0], *streams[1]]
 
 
 @pytest.fixture
 def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
-    """Return what makes one call of a tool, at Scenext's URL, and tells what came of it."""
+    """Return a function that makes one tool call with Scenext at `url`, and returns the outcome."""
 
     def ask(url: str, call: tuple[str, dict[str, Any]] = QUERY, key: str = KEY, **config: Any) -> Told:
         timeout = 0.3 if _SILENT.search(url) else 10.0
@@ -94,31 +100,53 @@ def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
         ("too-large", "BadResponse", f"larger than {MAX_RESPONSE} bytes", "200"),
     ],
 )
-def test_a_scenext_that_fails_is_a_warning_with_its_reason(
+def test_a_failure_of_scenext_is_a_warning_with_its_reason(
     ask: Ask, behaviour: str, failure: str, reason: str, status: str | None, call: Any
 ) -> None:
-    """Ours: the class of the cause and its errno, the status, or what was wrong with the response."""
+    """Ours: the reason is the exception's class and errno, the status, or the defect of the response."""
     with Upstream() as upstream:
-        told = ask(f"{upstream.url}/{behaviour}", call, log_level="WARNING")
-    assert (told.level, told.field("outcome")) == ("warning", "tool_error")
-    assert [told.field(name) for name in ("failure", "reason", "upstream_status")] == [failure, reason, status]
-    assert (told.field("proxy"), told.field("request_id")) == (None, "abc-123")
-
-
-def test_a_response_about_another_job_is_a_warning(ask: Ask) -> None:
-    """Ours: two callers' responses may have been mixed up on the way."""
-    with Upstream() as upstream:
-        upstream.answers["other"] = answer(200, b'{"status": "success", "data": {"task_id": "54321"}}')
-        told = ask(f"{upstream.url}/other")
-    assert [told.level, told.field("failure")] == ["warning", "ConnectionLost"]
-    assert told.field("reason") == "a response about another job"
+        logged = ask(f"{upstream.url}/{behaviour}", call, log_level="WARNING")
+    assert (logged.level, logged.field("outcome")) == ("warning", "tool_error")
+    assert [logged.field(name) for name in ("failure", "reason", "upstream_status")] == [failure, reason, status]
+    assert (logged.field("proxy"), logged.field("request_id")) == (None, "abc-123")
 
 
 @both
-def test_a_way_that_does_not_open_is_a_warning_with_its_reason(
-    ask: Ask, monkeypatch: pytest.MonkeyPatch, call: Any
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 405])
+@pytest.mark.parametrize(
+    "body", [b"<html><title>403 Forbidden</title>Your key was blocked</html>", b"", b"{}"], ids=["page", "empty", "{}"]
+)
+def test_a_foreign_response_is_a_warning_and_does_not_blame_the_key(
+    ask: Ask, status: int, body: bytes, call: Any
 ) -> None:
-    """Ours: what refused it, or what is wrong with the certificate. Source: OpenSSL, X509_verify_cert_error_string."""
+    """Ours: only an error in Scenext's format is about the key, the points or the job. A firewall's page is not."""
+    with Upstream() as upstream:
+        upstream.answers["said"] = answer(status, body)
+        logged = ask(f"{upstream.url}/said", call)
+        assert len(upstream.requests) == 1
+    assert (logged.level, logged.field("failure")) == ("warning", "ForeignResponse")
+    assert logged.field("reason") == f"HTTP {status}, not in Scenext's form"
+    assert logged.field("upstream_status") == str(status)
+    english, chinese = halves(logged.text)
+    assert english.startswith(f"The response, HTTP {status}, has no error message from Scenext, so it may be from a ")
+    assert chinese.startswith(f"响应（HTTP {status}）中没有 Scenext 的错误信息，")
+    assert ("may have been started and charged" in english) == (call == GEN)
+    assert (english[-20:], chinese[-14:]) == (" Request id: abc-123", "。请求 ID：abc-123")
+    assert not re.search("refused the API key|too few points|no such job|blocked", logged.text)
+
+
+def test_a_response_about_another_job_is_a_warning(ask: Ask) -> None:
+    """Ours: the responses of two callers may have been swapped on the way."""
+    with Upstream() as upstream:
+        upstream.answers["other"] = answer(200, b'{"status": "success", "data": {"task_id": "54321"}}')
+        logged = ask(f"{upstream.url}/other")
+    assert [logged.level, logged.field("failure")] == ["warning", "ConnectionLost"]
+    assert logged.field("reason") == "a response about another job"
+
+
+@both
+def test_a_failed_connection_is_a_warning_with_its_reason(ask: Ask, monkeypatch: pytest.MonkeyPatch, call: Any) -> None:
+    """Ours: the reason is the socket's or the certificate's error. Source: OpenSSL, X509_verify_cert_error_string."""
     with closed_port() as port:
         refused = ask(f"http://127.0.0.1:{port}/api", call)
     with Upstream(tls=True) as upstream:
@@ -131,9 +159,9 @@ def test_a_way_that_does_not_open_is_a_warning_with_its_reason(
         mismatched = ask("https://elsewhere.invalid/api", call)
     monkeypatch.setattr(socket, "getaddrinfo", no_name)
     unnamed = ask("http://scenext.invalid/api", call)
-    told = [refused, unknown, mismatched, no_bundle, unnamed]
-    assert [one.level for one in told] == ["warning"] * 5
-    assert [one.field("failure") for one in told] == [
+    logged = [refused, unknown, mismatched, no_bundle, unnamed]
+    assert [one.level for one in logged] == ["warning"] * 5
+    assert [one.field("failure") for one in logged] == [
         "ConnectionFailed",
         "TlsFailed",
         "TlsFailed",
@@ -157,7 +185,7 @@ def no_name(*args: Any, **kwargs: Any) -> Any:
 @pytest.mark.parametrize(
     ("host", "reason"),
     [
-        pytest.param("refused", "OSError: the proxy said 407", id="status"),
+        pytest.param("refused", "OSError: HTTP 407 from the proxy", id="status"),
         pytest.param("garbage", "BadStatusLine", id="not-http"),
         pytest.param("silent", "TimeoutError", id="silent"),
     ],
@@ -165,13 +193,13 @@ def no_name(*args: Any, **kwargs: Any) -> Any:
 def test_a_proxy_that_refuses_is_named_without_its_password(
     ask: Ask, monkeypatch: pytest.MonkeyPatch, host: str, reason: str, call: Any
 ) -> None:
-    """Ours: the operator sees which proxy it was; a password is never logged."""
+    """Ours: the operator sees which proxy failed. Its password is never logged."""
     with Upstream() as proxy:
         monkeypatch.setenv("https_proxy", f"http://user:sentinel-password@127.0.0.1:{proxy.port}")
-        told = ask(f"https://{host}.invalid/api", call)
-    assert (told.level, told.field("failure"), told.field("reason")) == ("warning", "ConnectionFailed", reason)
-    assert told.field("proxy") == f"127.0.0.1:{proxy.port}"
-    assert "sentinel" not in told.line + told.text
+        logged = ask(f"https://{host}.invalid/api", call)
+    assert (logged.level, logged.field("failure"), logged.field("reason")) == ("warning", "ConnectionFailed", reason)
+    assert logged.field("proxy") == f"127.0.0.1:{proxy.port}"
+    assert "sentinel" not in logged.line + logged.text
 
 
 @pytest.mark.parametrize(
@@ -186,19 +214,19 @@ def test_a_proxy_that_refuses_is_named_without_its_password(
         pytest.param("http://user:sentinel@proxy.invalid:port", "unreadable", id="no-port"),
     ],
 )
-def test_no_form_of_a_proxys_url_shows_its_password(
+def test_no_form_of_a_proxy_url_reveals_its_password(
     ask: Ask, monkeypatch: pytest.MonkeyPatch, proxy: str, shown: str
 ) -> None:
-    """Ours: a password is never logged, whatever is wrong with the URL around it."""
+    """Ours: the password of a malformed URL is never logged either."""
     monkeypatch.setenv("https_proxy", proxy)
     monkeypatch.setattr(socket, "getaddrinfo", no_name)
-    told = ask("https://scenext.invalid/api")
-    assert (told.level, told.field("proxy")) == ("warning", shown)
-    assert not re.search("sent@?inel", told.line + told.text)
+    logged = ask("https://scenext.invalid/api")
+    assert (logged.level, logged.field("proxy")) == ("warning", shown)
+    assert not re.search("sent@?inel", logged.line + logged.text)
 
 
-def test_slots_that_are_all_taken_are_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ours: no caller can help it; the operator can."""
+def test_a_call_without_a_free_slot_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ours: only the operator can fix it."""
     inside: list[str] = []
 
     def script(request: requests.PreparedRequest) -> Any:
@@ -207,7 +235,7 @@ def test_slots_that_are_all_taken_are_a_warning(capsys: pytest.CaptureFixture[st
 
     mcp = Mcp(create_app(Config(upstream_slots=1), ScriptedScenext(script)).test_client())
     mcp.call(*QUERY)
-    assert "as many calls as it may" in inside[0]
+    assert "limit of concurrent Scenext calls" in inside[0]
     busy = Told(requests_logged(capsys)[0], inside[0])
     assert (busy.level, busy.field("failure"), busy.field("reason")) == ("warning", "Busy", "every slot is taken")
 
@@ -226,47 +254,48 @@ def test_slots_that_are_all_taken_are_a_warning(capsys: pytest.CaptureFixture[st
         pytest.param("api", f"{KEY},{KEY}", "KeyUnusable", id="two-keys"),
     ],
 )
-def test_a_callers_own_mistake_is_no_warning(ask: Ask, behaviour: str, key: str, failure: str) -> None:
-    """Ours: nobody is woken for a mistyped key; 429 is the pace of one key, whose owner is told."""
+def test_a_mistake_of_the_caller_is_no_warning(ask: Ask, behaviour: str, key: str, failure: str) -> None:
+    """Ours: a mistyped key must not alert an operator. A 429 limits one key, and its owner gets the error."""
     with Upstream() as upstream:
-        told = ask(f"{upstream.url}/{behaviour}", key=key)
-    assert (told.level, told.field("failure"), told.field("reason")) == ("info", failure, None)
-    assert "Request id" not in told.text
+        logged = ask(f"{upstream.url}/{behaviour}", key=key)
+    assert (logged.level, logged.field("failure"), logged.field("reason")) == ("info", failure, None)
+    assert "Request id" not in logged.text
 
 
-def test_a_task_id_that_is_none_is_no_warning(ask: Ask) -> None:
-    """Ours: the caller mends it."""
-    told = ask("http://127.0.0.1:1/api", ("query_video_status", {"task_id": ".."}))
-    assert (told.level, told.field("failure"), told.field("reason")) == ("info", "InvalidTaskId", None)
+def test_an_invalid_task_id_is_no_warning(ask: Ask) -> None:
+    """Ours: the caller can fix it."""
+    logged = ask("http://127.0.0.1:1/api", ("query_video_status", {"task_id": ".."}))
+    assert (logged.level, logged.field("failure"), logged.field("reason")) == ("info", "InvalidTaskId", None)
 
 
-def test_a_batch_that_runs_out_of_time_warns_of_the_call_that_failed_only(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ours: what no time was left for was not the outage; the call before it was."""
+def test_a_batch_that_times_out_warns_only_of_the_failed_call(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ours: only the first call met the outage. The second was never sent, because no time was left."""
     calls = [{"name": name, "arguments": arguments} for name, arguments in (QUERY, ("gen_video", {"question": "Why?"}))]
     with Upstream() as upstream:
-        config = Config(api_base_url=f"{upstream.url}/half-body", timeout=ONE_BODY)  # all that a batch has
+        config = Config(api_base_url=f"{upstream.url}/half-body", timeout=TimeBudget.MAX_UNSTREAMED)
         batch = [{**PING, "method": "tools/call", "params": call} for call in calls]
         Mcp(create_app(config).test_client()).post(batch, {"X-API-Key": KEY})
-    told = [Told(line, "") for line in requests_logged(capsys)]
-    assert [(one.level, one.field("failure")) for one in told] == [
+    logged = [Told(line, "") for line in requests_logged(capsys)]
+    assert [(one.level, one.field("failure")) for one in logged] == [
         ("warning", "ConnectionLost"),
         ("info", "NoTimeLeft"),
     ]
 
 
-def test_a_failure_that_a_wait_gets_over_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ours: the caller has his answer, and the operator an outage."""
+def test_a_failure_during_a_successful_wait_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ours: the caller gets a result, and the operator still sees the outage."""
     call = {"name": "query_video_status", "arguments": {"task_id": "12345", "wait_seconds": 3}}
     with Upstream() as upstream:
-        mcp = Mcp(create_app(Config(api_base_url=f"{upstream.url}/good-then-closed")).test_client())
+        config = Config(api_base_url=f"{upstream.url}/good-then-closed")
+        mcp = Mcp(create_app(config, clock=SkippedWaits().clock).test_client())
         message = {**PING, "method": "tools/call", "params": call}
         headers = {"X-API-Key": KEY}
         answered = mcp.client.post("/mcp", json=message, headers=headers, environ_overrides={"wsgi.multithread": True})
     (line,) = requests_logged(capsys)
-    told = Told(line, answered.get_data(as_text=True))
+    logged = Told(line, answered.get_data(as_text=True))
     assert answered.get_json()["result"]["isError"] is False
-    assert (told.level, told.field("outcome"), told.field("failure")) == ("warning", "ok", "ConnectionLost")
-    assert told.field("reason") == "RemoteDisconnected"
+    assert (logged.level, logged.field("outcome"), logged.field("failure")) == ("warning", "ok", "ConnectionLost")
+    assert logged.field("reason") == "RemoteDisconnected"
 
 
 HOSTILE = f"{KEY}\x1b[31m\u202e level=info\r"
@@ -274,7 +303,7 @@ HOSTILE = f"{KEY}\x1b[31m\u202e level=info\r"
 
 @pytest.fixture
 def echoes() -> Iterator[Upstream]:
-    """Run a Scenext that says the key, and what a terminal would obey, wherever it can."""
+    """Run a Scenext that sends the key and terminal escape sequences in every part of a response."""
     with Upstream() as upstream:
         line = HOSTILE.encode()
         upstream.answers["first-line"] = line + b"\r\n\r\n"
@@ -291,20 +320,20 @@ def echoes() -> Iterator[Upstream]:
 @pytest.mark.parametrize(
     "where", ["first-line", "reason-phrase", "body", "location", "length", "chunk", "encoding", "header"]
 )
-def test_a_reason_is_short_and_holds_nothing_that_scenext_sent(ask: Ask, echoes: Upstream, where: str) -> None:
-    """Ours: never a key and never a body in the log; one line, that a terminal obeys nothing of."""
-    told = ask(f"{echoes.url}/{where}")
-    assert told.level == "warning"
-    assert KEY not in told.line
-    assert "sentinel" not in told.line
-    assert told.line.isprintable()
-    assert 0 < len(told.field("reason") or "") <= 60
+def test_a_reason_is_short_and_holds_no_text_from_scenext(ask: Ask, echoes: Upstream, where: str) -> None:
+    """Ours: the log never holds a key or a body. A reason is on one line, without control characters."""
+    logged = ask(f"{echoes.url}/{where}")
+    assert logged.level == "warning"
+    assert KEY not in logged.line
+    assert "sentinel" not in logged.line
+    assert logged.line.isprintable()
+    assert 0 < len(logged.field("reason") or "") <= 60
 
 
-def test_a_reason_has_a_bound() -> None:
-    """Ours: whatever an exception's class is called."""
+def test_the_length_of_a_reason_is_limited() -> None:
+    """Ours: even if the name of an exception's class is long."""
     endless = type("E" * 1000, (Exception,), {})
-    assert len(reason(endless())) == MAX_REASON
+    assert len(describe_cause(endless())) == MAX_REASON
 
 
 @pytest.mark.parametrize(
@@ -316,12 +345,12 @@ def test_a_reason_has_a_bound() -> None:
         pytest.param(requests.ConnectionError("x", OSError("x")), "OSError", id="text-only"),
     ],
 )
-def test_a_cause_without_a_number_is_its_class(error: Exception, expected: str) -> None:
-    """Ours: text is not taken along, because it may have come over the network."""
-    assert reason(error) == expected
+def test_the_reason_of_an_exception_without_an_error_name_is_its_class(error: Exception, expected: str) -> None:
+    """Ours: the exception's text is left out, because it may have come from the network."""
+    assert describe_cause(error) == expected
 
 
-def test_the_outages_are_those_that_no_caller_can_help() -> None:
+def test_the_outages_are_the_failures_that_no_caller_can_fix() -> None:
     """Ours: docs/operating.md, "Logs"."""
     assert {kind.__name__ for kind in failures.OUTAGES} == {
         "Busy",
@@ -329,5 +358,6 @@ def test_the_outages_are_those_that_no_caller_can_help() -> None:
         "Incomplete",
         "ServerFault",
         "Redirected",
+        "ForeignResponse",
         "BadResponse",
     }

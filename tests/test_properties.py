@@ -1,6 +1,6 @@
-"""What holds for every message: hypothesis makes them up, the whole application answers in the sandbox.
+"""Properties that hold for every message: hypothesis generates them, and the whole application responds in the sandbox.
 
-The examples are the same in every run; `tests/live/fuzz.py` is for those of the day.
+Every run uses the same examples. `tests/live/fuzz.py` generates new ones.
 """
 
 import json
@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 
 from scenext_service import create_app
 from scenext_service.config import Config
-from scenext_service.scenext.sandbox import OUTCOMES, Sandbox
-from scenext_service.serving import logs
-from tests.support.messages import CLIENT_CAPABILITIES, KEY, PROTOCOL_VERSION
+from scenext_service.mcp.tasks import EXTENSION
+from scenext_service.scenext.sandbox.adapter import OUTCOMES, Sandbox
+from scenext_service.server import logs
+from scenext_service.tools.job_ids import make_task_id
+from scenext_service.tools.waiting import Clock
+from tests.support.messages import CLIENT_CAPABILITIES, KEY, META, PROTOCOL_VERSION
 from tests.support.names import LEGACY, MODERN, SUPPORTED, TOOLS
 from tests.support.scripted import NOW
 
@@ -27,53 +30,56 @@ from .live.fuzz import Answer, Request, jsons, send, texts, values, variable
 
 LEGACY_METHODS = ("initialize", "ping", "tools/list", "tools/call")
 MODERN_METHODS = ("server/discover", "tools/list", "tools/call")
+TASK_METHODS = ("tasks/get", "tasks/update", "tasks/cancel")
 
-# The HTTP statuses of an error, legacy and modern. In a batch every error is legacy and 200.
+# The HTTP status of each error code, legacy and modern. In a batch, every error is legacy and the status is 200.
 STATUS = {
     -32700: (400, 400),
     -32600: (400, 400),
     -32601: (200, 404),
     -32602: (200, 400),
     -32020: (None, 400),
+    -32021: (None, 400),
     -32022: (400, 400),
 }
 
 same = settings(
-    derandomize=True, database=None, deadline=None, max_examples=250, suppress_health_check=[HealthCheck.too_slow]
+    derandomize=True, database=None, deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
 class Service(NamedTuple):
-    """The application, and the lines that its last request left in the log."""
+    """The application, and the log lines of its last request."""
 
     app: Callable[..., Iterable[bytes]]
     lines: list[str]
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Post a body twice; return the answer where both are the same, with nothing in it that no answer may have."""
+        """Post a body twice. Return the response, after checking that both are equal and that it is well-formed."""
         environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/mcp", "CONTENT_TYPE": "application/json"}
-        environ["HTTP_X_REQUEST_ID"] = "abc-123"  # which a failure's text says
+        environ["HTTP_X_REQUEST_ID"] = "abc-123"  # some error texts contain it
         environ.update({variable(name): value for name, value in headers.items()})
         request = Request(environ, body)
-        first, again = fuzz.one(self.app, request, self.lines), send(self.app, request)
-        assert (first.status, first.body) == (again.status, again.body)
+        first, second = fuzz.one(self.app, request, self.lines), send(self.app, request)
+        assert (first.status, first.body) == (second.status, second.body)
         return first
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    app = create_app(Config(sandbox=True), Sandbox(clock=lambda: NOW, sleep=lambda seconds: None))
+    sandbox, clock = Sandbox(clock=lambda: NOW, sleep=lambda seconds: None), Clock(unix=lambda: NOW)
+    app = create_app(Config(sandbox=True), sandbox, clock)
     with fuzz.listening() as lines:
         yield Service(app, lines)
 
 
 def written(message: Any) -> bytes:
-    """Write JSON as the standard library does, NaN, lone surrogates and large integers included."""
+    """Encode JSON like the standard library, including NaN, lone surrogates and large integers."""
     return json.dumps(message).encode()
 
 
 def read(body: bytes) -> Any:
-    """Return what a body says; the message where it is no JSON, which is never a valid one."""
+    """Return the JSON value of a body, or `...` if the body is not JSON. `...` is never a valid message."""
     try:
         return orjson.loads(body)
     except ValueError:
@@ -81,7 +87,7 @@ def read(body: bytes) -> Any:
 
 
 def known_id(message: Any) -> Any:
-    """Return the id that an answer to a message must have; None where there is none that could be said back."""
+    """Return the id that the response to a message must have. Return None if the message has no valid id."""
     id = message.get("id") if isinstance(message, dict) else None
     return id if isinstance(id, (str, int)) and not isinstance(id, bool) else None
 
@@ -96,7 +102,7 @@ def is_request(message: Any) -> bool:
 
 
 def is_owed_none(message: Any) -> bool:
-    """Tell a notification, which has a method and no id, and a response, which has an id and no method."""
+    """Return whether a message is a notification (a method, no id) or a response (an id, no method)."""
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
         return False
     if "method" in message:
@@ -113,12 +119,12 @@ def is_modern(message: dict[str, Any], version: str | None) -> bool:
 
 
 def bilingual(text: str) -> bool:
-    """Tell whether a text has a sentence in English and one in Chinese."""
+    """Return whether a text has both an English and a Chinese sentence."""
     return bool(re.search(r"[A-Za-z]{3,} [a-z]", text) and re.search(r"[\u4e00-\u9fff]{3}", text))
 
 
 def assert_message(answer: Any, message: Any) -> None:
-    """Fail where an answer is not one to this message: the same id, and exactly one of result and error."""
+    """Assert that `answer` responds to this message: the same id, and exactly one of result and error."""
     assert set(answer) in ({"jsonrpc", "id", "result"}, {"jsonrpc", "id", "error"})
     assert (answer["jsonrpc"], answer["id"]) == ("2.0", known_id(message))
     assert type(answer["id"]) is type(known_id(message))
@@ -127,13 +133,13 @@ def assert_message(answer: Any, message: Any) -> None:
         assert error["code"] in STATUS
         assert isinstance(error["message"], str)
         assert error["message"]
-        assert ("data" in error) == (error["code"] == -32022)
+        assert ("data" in error) == (error["code"] in (-32021, -32022))
     elif message["method"] == "tools/call":
         assert_tool_result(answer["result"])
 
 
 def assert_tool_result(result: dict[str, Any]) -> None:
-    """Fail for a result that is neither a success said three times nor a failure in two languages."""
+    """Assert that a result is a success in its three forms or an error in both languages."""
     texts = [block["text"] for block in result["content"]]
     assert [set(block) for block in result["content"]] == [{"type", "text"}] * len(texts)
     if result["isError"]:
@@ -147,7 +153,7 @@ def assert_tool_result(result: dict[str, Any]) -> None:
 
 
 def assert_era(answer: dict[str, Any], *, modern: bool, status: int) -> None:
-    """Fail where the status or the stamp of an answer is another era's."""
+    """Assert that the status and the result's metadata belong to the right era."""
     if "error" in answer:
         assert status == STATUS[answer["error"]["code"]][modern]
     else:
@@ -157,7 +163,7 @@ def assert_era(answer: dict[str, Any], *, modern: bool, status: int) -> None:
 
 
 def assert_answered(answer: Answer, body: bytes, version: str | None) -> None:
-    """Fail where an answer is not what its body is owed, whatever the body is."""
+    """Assert that the response is the right one for its body, which may be anything."""
     message = read(body)
     if isinstance(message, list) and version in (None, "2025-03-26") and 0 < len(message) <= 20:
         assert_batch(answer, message)
@@ -177,7 +183,7 @@ def assert_answered(answer: Answer, body: bytes, version: str | None) -> None:
 
 
 def assert_batch(answer: Answer, messages: list[Any]) -> None:
-    """Fail where a batch is not answered in order: each message by one answer or, if it is owed none, by none."""
+    """Assert that a batch is answered in order, with one response for each message that requires one."""
     if answer.status == 202:
         assert answer.body == b""
         assert all(map(is_owed_none, messages))
@@ -194,7 +200,7 @@ def assert_batch(answer: Answer, messages: list[Any]) -> None:
     assert next(replies, None) is None
 
 
-# Most ids are good, and most of what is drawn below is nearly right: only then does a message come far.
+# Most ids are valid and most of the values below are almost valid, because other messages are rejected early.
 ids = st.integers(-(2**63), 2**64 - 1) | texts | st.just(0) | st.just("")
 task_ids = st.sampled_from([*OUTCOMES, "sandbox-1795000000000", "..", "x/../y", " 1 ", "一"])
 arguments = st.fixed_dictionaries(
@@ -243,7 +249,7 @@ def with_version(headers: dict[str, str], version: str | None) -> dict[str, str]
 
 
 def stripped(version: str | None) -> str | None:
-    """Return a header's value as HTTP has it: blanks around it are not part of it."""
+    """Return a header's value without surrounding spaces and tabs, which HTTP does not count as part of it."""
     return None if version is None else version.strip(" \t")
 
 
@@ -251,10 +257,10 @@ def stripped(version: str | None) -> str | None:
 @given(envelopes | requests | jsons, versions, credentials)
 @example([], None, {})
 @example({"jsonrpc": "2.0", "id": 0, "method": "ping"}, "2025-11-25", {})
-def test_every_json_value_is_answered_as_its_envelope_says(
+def test_every_json_value_is_answered_according_to_its_envelope(
     service: Service, message: Any, version: str | None, credential: dict[str, str]
 ) -> None:
-    """Spec: JSON-RPC 2.0, sections 4 to 6; MCP, basic "Messages": the same id, one of result and error."""
+    """Spec: JSON-RPC 2.0, sections 4 to 6; MCP, basic "Messages": the same id, either a result or an error."""
     body = written(message)
     answer = service.post(body, with_version(credential, version))
     assert_answered(answer, body, stripped(version))
@@ -284,7 +290,7 @@ bad_metas = (
 
 @same
 @given(ids, st.sampled_from(MODERN_METHODS), calls, metas, credentials)
-def test_a_complete_modern_request_gets_its_stamped_result(
+def test_a_complete_modern_request_gets_a_modern_result(
     service: Service,
     id: str | int,
     method: str,
@@ -301,19 +307,21 @@ def test_a_complete_modern_request_gets_its_stamped_result(
     assert answer.status == 200
     assert_message(reply, {"id": id, "method": method})
     assert reply["result"]["resultType"] == "complete"
-    assert set(reply["result"]["_meta"]) == {"io.modelcontextprotocol/serverInfo"}
+    named = {"io.modelcontextprotocol/serverInfo"}
+    may = {"scenext/failure"} if reply["result"].get("isError") else set()  # for people
+    assert named <= set(reply["result"]["_meta"]) <= named | may
 
 
 @same
 @given(
     ids,
-    st.sampled_from((*MODERN_METHODS, "initialize", "ping")) | texts,
+    st.sampled_from((*MODERN_METHODS, *TASK_METHODS, "initialize", "ping")) | texts,
     st.fixed_dictionaries(
         {"_meta": metas | bad_metas}, optional={"name": st.sampled_from(TOOLS) | jsons, "arguments": jsons}
     ),
     st.fixed_dictionaries({}, optional=dict.fromkeys(["MCP-Protocol-Version", "Mcp-Method", "Mcp-Name"], values)),
 )
-def test_a_modern_request_that_is_wrong_somewhere_is_refused_as_such(
+def test_an_invalid_modern_request_gets_the_right_error(
     service: Service, id: str | int, method: str, params: dict[str, Any], headers: dict[str, str]
 ) -> None:
     """Spec: 2026-07-28, basic/transports/streamable-http "Server Validation": 400, and 404 for unknown methods."""
@@ -324,9 +332,38 @@ def test_a_modern_request_that_is_wrong_somewhere_is_refused_as_such(
 
 
 @same
+@given(
+    ids,
+    st.sampled_from(TASK_METHODS),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "taskId": st.builds(make_task_id, task_ids, st.integers(0, 2**44 - 1)) | task_ids | jsons,
+            "inputResponses": st.just({}) | jsons,
+        },
+    ),
+    st.just({}) | jsons,
+    credentials,
+)
+def test_any_request_about_a_task_is_answered(
+    service: Service, id: str | int, method: str, given: dict[str, Any], declared: Any, credential: dict[str, str]
+) -> None:
+    """Spec: ext-tasks, "tasks/get": a result, or a JSON-RPC error with status 400."""
+    meta = {**META, CLIENT_CAPABILITIES: {"extensions": {EXTENSION: declared}}}
+    body = written({"jsonrpc": "2.0", "id": id, "method": method, "params": {**given, "_meta": meta}})
+    assume(read(body) is not ...)
+    mirrored = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": method}
+    answer = service.post(body, {**mirrored, **credential})
+    reply = orjson.loads(answer.body)
+    assert_message(reply, {"id": id, "method": method})
+    assert answer.status == (200 if "result" in reply else 400)
+    assert "result" not in reply or isinstance(declared, dict)
+
+
+@same
 @given(requests, st.dictionaries(st.sampled_from(fuzz.HEADERS), values, max_size=5))
 def test_no_header_breaks_a_request(service: Service, message: dict[str, Any], headers: dict[str, str]) -> None:
-    """Ours: a header that means nothing changes nothing; one that is wrong has a status of its own, and JSON."""
+    """Ours: an unknown header has no effect. An invalid one gets its own status and a JSON body."""
     environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/mcp", "CONTENT_TYPE": "application/json", **headers}
     body = written(message)
     answer = fuzz.one(service.app, Request(environ, body), service.lines)
@@ -336,7 +373,7 @@ def test_no_header_breaks_a_request(service: Service, message: dict[str, Any], h
         assert {403: "HTTP_ORIGIN", 413: "CONTENT_LENGTH", 415: "CONTENT_TYPE"}[answer.status] in headers or (
             answer.status == 415 and "HTTP_CONTENT_ENCODING" in headers
         )
-    elif not {"CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"} & set(headers):  # which cut the body
+    elif not {"CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"} & set(headers):  # these headers truncate the body
         assert_answered(answer, body, stripped(headers.get("HTTP_MCP_PROTOCOL_VERSION")))
 
 
@@ -345,10 +382,10 @@ def test_no_header_breaks_a_request(service: Service, message: dict[str, Any], h
 @example("query_video_status", {"task_id": "sandbox-completed"}, {"X-API-Key": KEY})
 @example("query_video_status", {"taskId": "sandbox-1795000000000"}, {"Authorization": KEY})
 @example("gen_video", {"question": "1 + 1?", "quality": None}, {"Authorization": f"Bearer {KEY}"})
-def test_every_argument_gets_a_result_every_failure_in_two_languages(
+def test_all_arguments_get_a_result_and_errors_are_bilingual(
     service: Service, tool: str, given: dict[str, Any], credential: dict[str, str]
 ) -> None:
-    """Spec: SEP-1303: wrong arguments are a tool error, for the model to mend. Ours: in English and Chinese."""
+    """Spec: SEP-1303: wrong arguments are a tool error, which the model can correct. Ours: in English and Chinese."""
     body = written({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": given}})
     assume(read(body) is not ...)
     answer = service.post(body, credential)
@@ -362,14 +399,14 @@ def test_every_argument_gets_a_result_every_failure_in_two_languages(
 @example(b'{"jsonrpc":"2.0","id":1e999,"method":"ping"}', None)
 @example(b"[" * 10_000, None)
 @example(b'{"jsonrpc":"2.0","id":' + b"9" * 5000 + b',"method":"ping"}', None)
-def test_every_body_is_answered_even_if_it_is_no_json(service: Service, body: bytes, version: str | None) -> None:
+def test_every_body_is_answered_even_if_it_is_not_json(service: Service, body: bytes, version: str | None) -> None:
     """Spec: JSON-RPC 2.0, section 5.1: -32700, with the id null."""
     assert_answered(service.post(body, with_version({}, version)), body, stripped(version))
 
 
 @pytest.mark.parametrize("broken", ["crash", "500", "html", "not json", "no id", "key", "log"])
-def test_the_fuzzer_notices(broken: str) -> None:
-    """Ours: a fuzzer that cannot fail finds nothing."""
+def test_the_fuzzer_finds_each_kind_of_failure(broken: str) -> None:
+    """Ours: a fuzzer that cannot fail proves nothing."""
     bodies = {"html": b"<html>", "not json": b"{", "no id": b'{"jsonrpc":"2.0","result":{}}', "key": KEY.encode()}
 
     def app(environ: dict[str, Any], start_response: Callable[..., None]) -> Iterable[bytes]:
@@ -384,14 +421,17 @@ def test_the_fuzzer_notices(broken: str) -> None:
         fuzz.run(app, 5, 7)
 
 
-def test_the_fuzzer_tells_how_it_went_and_how_to_repeat_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_fuzzer_prints_a_summary_with_its_seed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ours: `python -m tests.live.fuzz [seconds] [seed]`."""
+    monkeypatch.setattr(fuzz, "ROUND", 20)
     assert fuzz.main(["0.2", "7"]) == 0
     assert re.search(r"^fuzz: [1-9]\d* requests, 0 failures \(seed 7, \d+ s\)$", capsys.readouterr().out, re.MULTILINE)
 
 
-def test_the_fuzzer_repeats_what_failed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ours: the seed of the round, not of the run."""
+def test_the_fuzzer_repeats_a_failure(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: the seed belongs to the round, not to the run."""
     monkeypatch.setattr(fuzz, "create_app", lambda *_: lambda environ, start_response: 1 / 0)
     for _ in range(2):
         assert fuzz.main(["5", "7"]) == 1

@@ -1,4 +1,4 @@
-"""The Scenext API for the peers that are asynchronous: one shared client that keeps its connections."""
+"""The Scenext API for the asynchronous peers: one shared client that keeps its connections alive."""
 
 import os
 from functools import cache
@@ -11,7 +11,7 @@ API = os.environ["SCENEXT_API_BASE_URL"]
 
 @cache
 def client() -> aiohttp.ClientSession:
-    """Return the one client of this process, made with the first call, when its loop runs."""
+    """Return the client of this process, created with the first call, because it needs a running event loop."""
     return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20), connector=aiohttp.TCPConnector(limit=256))
 
 

@@ -1,4 +1,4 @@
-"""Peer B: bare WSGI and `requests` as its manual shows it, with one Session for all threads. It checks nothing."""
+"""Peer B: bare WSGI and `requests` as in its manual, with one Session for all threads. Validates nothing."""
 
 import json
 import os
@@ -9,14 +9,14 @@ import requests
 from requests.adapters import HTTPAdapter
 
 API = os.environ["SCENEXT_API_BASE_URL"]
-THREADS = 256  # gunicorn's; a smaller pool would throw connections away
+THREADS = 256  # as in gunicorn's configuration; a smaller pool would discard connections
 
 session = requests.Session()
 session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=THREADS))
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer any request as a call of query_video_status."""
+    """Answer any request as if it were a call of query_video_status."""
     call = json.loads(environ["wsgi.input"].read())
     url = f"{API}/get_status/{call['params']['arguments']['task_id']}"
     response = session.get(url, headers={"Authorization": environ["HTTP_AUTHORIZATION"]}, timeout=20)

@@ -1,4 +1,4 @@
-"""Peer A: a WSGI application that reads the body and answers a constant. No Python server under gunicorn costs less."""
+"""Peer A: a WSGI application that reads the body and returns a constant, the lowest cost possible under gunicorn."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Peer: the same two tools on FastMCP 4.x, stateless, answers as JSON, for uvicorn."""
+"""Peer: the same two tools on FastMCP 4.x, stateless, with JSON responses, for uvicorn."""
 
 from typing import Any, Literal
 

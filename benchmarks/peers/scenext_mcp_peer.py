@@ -1,4 +1,4 @@
-"""Peer: scenext-mcp itself, unchanged but for the address of its API; stateless, answers as JSON, for uvicorn."""
+"""Peer: scenext-mcp, unchanged except for the address of its API; stateless, with JSON responses, for uvicorn."""
 
 import os
 

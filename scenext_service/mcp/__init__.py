@@ -1,47 +1,42 @@
-"""The Model Context Protocol over plain HTTP POST.
+"""The Model Context Protocol (MCP) over plain HTTP POST.
 
-A request moves one way, from top to bottom, and its answer back:
+A request passes through these modules from top to bottom, and its response travels back up:
 
-    transport    HTTP: from a request to its answer, and its headers. The only module that knows Flask.
-    refusals     what is refused before a message is read
-    origins      which web pages may call
-    browsers     what a person sees who opens the endpoint
-    streaming    an answer that takes long: as a stream of events, or in one piece
-    dispatch     bytes to messages, batches and notifications; which era a request belongs to
-    jsonrpc      the JSON-RPC envelope and its errors
-    eras         what an era is
-    legacy       the era of the handshake revisions
-    modern       the era of 2026-07-28
-    registry     what the server has and says about itself; the tools: definitions, argument checks, calls
-    resources    what there is to read
-    apps         the resources that hosts show in the chat
-    arguments    what the model is told of arguments that do not fit
-    call         what goes along with a message: its caller, its record for the log, progress
+    http          the endpoint, as a Flask blueprint; the only module that imports Flask
+    gate          admission of clients that sign in, and the challenge to others
+    http_request  rejection of requests by their origin and headers, and reading of bodies within limits
+    streaming     long-running responses, as a stream of events or in one piece
+    dispatch      from bytes to messages, batches and notifications; selection of a request's era
+    jsonrpc       JSON-RPC messages and errors
+    eras          the definition of an era, which is a family of protocol revisions
+    legacy        the era of the handshake revisions
+    modern        the era of revision 2026-07-28
+    registry      the server's description and its tools: definitions, argument validation, calls
+    tasks         tool calls that a client follows by polling (extension)
+    resources     the server's resources, and those that hosts show in the chat (MCP Apps)
+    context       per-message context: the client, the time limits, the log record, progress notifications
 
-Nothing here knows Scenext. A new protocol revision of a known era is one entry in that era's `VERSIONS`; a new era is a
-module like `modern`, and one entry in `dispatch.ERAS`.
+Nothing here depends on the Scenext API. To add a protocol revision to an existing era, add an entry to that era's
+`VERSIONS`.
 """
 
-from . import apps
-from .call import Call, Caller, Record, Steps
-from .origins import Origins
-from .registry import Registry, Server, Tool, ToolError, ToolResult
-from .resources import Resource, Resources
-from .transport import create_blueprint
+from .context import Call, LogRecord, Steps
+from .http import create_blueprint
+from .http_request import BodyReader, Origins
+from .registry import Server, Tool, ToolError, ToolResult
+from .resources import html_view, shown_in
 
 __all__ = [
+    "BodyReader",
     "Call",
-    "Caller",
+    "LogRecord",
     "Origins",
-    "Record",
-    "Registry",
-    "Resource",
-    "Resources",
     "Server",
     "Steps",
     "Tool",
     "ToolError",
     "ToolResult",
-    "apps",
     "create_blueprint",
+    "html_view",
+    "shown_in",
 ]

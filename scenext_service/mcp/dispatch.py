@@ -1,4 +1,4 @@
-"""From the bytes of one HTTP body to the bytes and the status of its answer. Pure: no Flask, no sockets.
+"""Turn the body of an HTTP request into the status and body of its response. Pure: no Flask, no sockets.
 
 Source: MCP 2026-07-28, basic/transports/streamable-http "Sending Messages", basic/patterns/progress; 2025-03-26,
 basic/transports (batches).
@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import legacy, modern
-from .call import ONE_BODY, Call, Caller, Record, Steps
-from .eras import Era, check_version_header
+from .context import Call, Caller, LogRecord, Steps
+from .eras import Era, unsupported_version
 from .jsonrpc import (
     INTERNAL_ERROR,
+    INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
+    Id,
     Message,
     Notification,
     Request,
@@ -31,119 +33,163 @@ from .registry import Server
 
 log = logging.getLogger(__name__)
 
-# The first that owns a request answers it, so the one that owns whatever is left comes last.
-ERAS = (modern, legacy)
-SUPPORTED_VERSIONS = tuple(version for era in ERAS for version in era.VERSIONS)
+SUPPORTED_VERSIONS = (*modern.VERSIONS, *legacy.VERSIONS)
 
-MAX_BATCH = 20  # messages in one legacy batch; they run one after the other, and are answered in one body
+MAX_PROGRESS_TOKEN = 256  # characters; every notification of a waiting call repeats the token
+MAX_BATCH = 20  # messages in one legacy batch; they run one after another and share one response body
 
-_TRACEPARENT = re.compile(  # W3C Trace Context: no version ff, nothing more in version 00, no ids of zeros
+JSON_CONTENT = ("Content-Type", "application/json")
+
+_TRACEPARENT = re.compile(  # W3C Trace Context: no version ff, no further fields in version 00, no all-zero ids
     r"(?!ff|00.{54})[0-9a-f]{2}(-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(?:-.*)?", re.DOTALL
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP status and body, None where nothing but an acknowledgement is owed; and what is noted of each message.
+@dataclass(slots=True)  # not frozen, like context.Caller
+class HttpResponse:
+    """The status and body of an HTTP response, and the log record of each message in the request.
 
-    `headers` say what the body is.
+    `body` is None if the request is only acknowledged. `headers` describe the body.
     """
 
     status: int
     body: bytes | None
-    records: tuple[Record, ...]
-    headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),)
+    records: tuple[LogRecord, ...]
+    headers: tuple[tuple[str, str], ...] = (JSON_CONTENT,)
 
 
 class Dispatcher:
-    """Answers the messages of one server; made once, shared by all threads."""
+    """Handle the messages for one server. Created once and shared by all threads."""
 
     def __init__(self, server: Server) -> None:
-        self._eras: list[Era] = [era.era(server, SUPPORTED_VERSIONS) for era in ERAS]
+        self._modern = modern.era(server, SUPPORTED_VERSIONS)
+        self._legacy = legacy.era(server, SUPPORTED_VERSIONS)
 
-    def handle(self, body: bytes, caller: Caller) -> Steps[Answer]:
-        """Answer one HTTP body. Never raises: a bug of ours becomes an internal error, and its trace a log line."""
-        record = Record(request_id=caller.request_id)
+    def handle(self, body: bytes, caller: Caller) -> HttpResponse | Steps[HttpResponse]:
+        """Process one HTTP body. Return the response, or the steps of a call that end in the response.
+
+        The steps hold only the request's id and the tool's arguments. The body and the message are released when this
+        method returns, so a waiting call occupies no more memory than it needs.
+
+        Never raises: a bug becomes an internal error, and its traceback is logged.
+        """
+        record = LogRecord(request_id=caller.request_id)
         try:
             value = loads(body)
             if isinstance(value, list):
-                return (yield from self._batch(value, caller))
-            return (yield from self._message(parse(value), caller, record))
+                return self._batch(value, caller)
+            return self._message(parse(value), caller, record)
         except RpcError as failure:
-            return _refusal(failure, 400, record)
+            return _error_response(failure, 400, record)
 
-    def _batch(self, values: list[Any], caller: Caller) -> Steps[Answer]:
+    def _batch(self, values: list[Any], caller: Caller) -> Steps[HttpResponse]:
         version = legacy.UNDECLARED_VERSION if caller.protocol_version is None else caller.protocol_version
         if version != legacy.BATCH_VERSION:
             raise RpcError(
-                INVALID_REQUEST, f"Invalid Request: only protocol version {legacy.BATCH_VERSION} has batches"
+                INVALID_REQUEST, f"Invalid Request: only protocol version {legacy.BATCH_VERSION} supports batches"
             )
         if not 0 < len(values) <= MAX_BATCH:
-            raise RpcError(INVALID_REQUEST, f"Invalid Request: a batch has 1 to {MAX_BATCH} messages")
-        impatient = replace(caller, patience=0.0, until=caller.received + ONE_BODY)  # the others wait for each of them
-        bodies: list[bytes] = []
-        records: tuple[Record, ...] = ()
-        for value in values:
-            answer = yield from self._entry(value, replace(impatient, received=time.monotonic()))
-            bodies += [] if answer.body is None else [answer.body]
-            records += answer.records
-        return Answer(200, b"[" + b",".join(bodies) + b"]", records) if bodies else Answer(202, None, records)
+            raise RpcError(INVALID_REQUEST, f"Invalid Request: a batch must have 1 to {MAX_BATCH} messages")
+        return self._entries(values, replace(caller, time=caller.time.for_batch()))
 
-    def _entry(self, value: Any, caller: Caller) -> Steps[Answer]:
-        """Answer one message of a batch, and note how long that took."""
-        record = Record(request_id=caller.request_id)
-        started = time.monotonic()
+    def _entries(self, values: list[Any], caller: Caller) -> Steps[HttpResponse]:
+        """Process the messages of a batch one after another."""
+        bodies: list[bytes] = []
+        records: tuple[LogRecord, ...] = ()
+        for value in values:
+            budget = replace(caller.time, started=time.monotonic())
+            response = yield from self._entry(value, replace(caller, time=budget))
+            bodies += [] if response.body is None else [response.body]
+            records += response.records
+        return (
+            HttpResponse(200, b"[" + b",".join(bodies) + b"]", records) if bodies else HttpResponse(202, None, records)
+        )
+
+    def _entry(self, value: Any, caller: Caller) -> Steps[HttpResponse]:
+        """Process one message of a batch, and record its duration."""
+        record = LogRecord(request_id=caller.request_id)
         try:
             message = parse(value)
             if isinstance(message, Request) and not self._era(message, caller).batched(message.method):
-                raise RpcError(INVALID_REQUEST, "Invalid Request: this message cannot be in a batch", id=message.id)
-            answer = yield from self._message(message, caller, record)
+                raise RpcError(INVALID_REQUEST, "Invalid Request: this method is not allowed in a batch", id=message.id)
+            response = self._message(message, caller, record)
+            if isinstance(response, Generator):
+                response = yield from response
         except RpcError as failure:
-            answer = _refusal(failure, 200, record)
-        record.measure(started, len(answer.body or b""))
-        return answer
+            response = _error_response(failure, 200, record)
+        record.ms = round((time.monotonic() - caller.time.started) * 1000, 1)
+        record.bytes = len(response.body or b"")
+        return response
 
-    def _message(self, message: Message, caller: Caller, record: Record) -> Steps[Answer]:
+    def _message(self, message: Message, caller: Caller, record: LogRecord) -> HttpResponse | Steps[HttpResponse]:
         if isinstance(message, Request):
-            return (yield from self._request(message, caller, record))
-        # Neither has an effect on a server without sessions.
+            return self._request(message, caller, record)
+        # Notifications and responses have no effect on a server without sessions.
         record.method = "notification" if isinstance(message, Notification) else "response"
-        check_version_header(caller.protocol_version, SUPPORTED_VERSIONS)
+        version = caller.protocol_version
+        if version is not None and version not in SUPPORTED_VERSIONS:
+            raise unsupported_version(version, SUPPORTED_VERSIONS)
         record.outcome = "ok"
-        return Answer(202, None, (record,))
+        return HttpResponse(202, None, (record,))
 
-    def _request(self, request: Request, caller: Caller, record: Record) -> Steps[Answer]:
+    def _request(self, request: Request, caller: Caller, record: LogRecord) -> HttpResponse | Steps[HttpResponse]:
         era = self._era(request, caller)
         method = era.methods.get(request.method)
         meta = _meta(request.params)
         trace = _traceparent(meta, caller)
-        capabilities = meta.get(modern.CLIENT_CAPABILITIES)
         record.era = era.name
-        record.method = "unknown" if method is None else request.method  # a made-up name is kept out of the log
+        record.method = "unknown" if method is None else request.method  # unknown names are kept out of the log
         record.trace_id = trace and trace.split("-")[1]
         try:
             params = era.accept(request, caller)
             if method is None:
                 raise RpcError(METHOD_NOT_FOUND, f"Method not found: {request.method[:100]}")
-            record.outcome = "ok"  # unless the method says something else
-            value = method(params, Call(caller, record, trace, _progress_token(meta), capabilities))
+            record.outcome = "ok"  # unless the method sets another outcome
+            value = method(params, Call(caller, record, trace, _progress_token(meta), era.extensions(meta)))
             if isinstance(value, Generator):
-                value = yield from value
-            return Answer(200, result(request.id, value), (record,))
-        except RpcError as failure:
-            failure.id = request.id
-            return _refusal(failure, era.statuses.get(failure.code, era.status), record)
-        except Exception:
-            log.exception("method %s failed", record.method, extra={"fields": {"request_id": caller.request_id}})
-            return _refusal(RpcError(INTERNAL_ERROR, "Internal error", id=request.id), era.status, record)
+                return _result(value, request.id, era, record)
+            return HttpResponse(200, result(request.id, value), (record,))
+        except Exception as error:
+            return _failure_response(error, request.id, era, record)
 
     def _era(self, request: Request, caller: Caller) -> Era:
-        return next(era for era in self._eras if era.owns(request, caller))
+        return self._modern if is_modern(request, caller) else self._legacy
 
 
-def _refusal(failure: RpcError, status: int, record: Record) -> Answer:
-    record.outcome = failure.code
-    return Answer(status, error(failure.id, failure), (record,))
+def is_modern(request: Request, caller: Caller) -> bool:
+    """Return whether a request is modern, by its body first and by its version header second.
+
+    Mcp-Method and Mcp-Name do not count, because mcp-remote sends both with a legacy `initialize`. `initialize` without
+    modern metadata is legacy whatever its version header, because it negotiates the version.
+    """
+    meta = request.params.get("_meta") if isinstance(request.params, dict) else None
+    if isinstance(meta, dict) and modern.PROTOCOL_VERSION in meta:
+        return True
+    return caller.protocol_version in modern.VERSIONS and request.method != "initialize"
+
+
+def _result(steps: Steps[Any], id: Id, era: Era, record: LogRecord) -> Steps[HttpResponse]:
+    """Run the steps of a method, and end in the response that holds its result."""
+    try:
+        value = yield from steps
+        return HttpResponse(200, result(id, value), (record,))
+    except Exception as error:
+        return _failure_response(error, id, era, record)
+
+
+def _failure_response(error: Exception, id: Id, era: Era, record: LogRecord) -> HttpResponse:
+    """Return the response to a failed request: its JSON-RPC error, or an internal error if the failure is a bug."""
+    if not isinstance(error, RpcError):
+        fields = {"method": record.method, "request_id": record.request_id}
+        log.error("method failed", exc_info=error, extra={"fields": fields})
+        error = RpcError(INTERNAL_ERROR, "Internal error")
+    error.id = id
+    return _error_response(error, era.statuses.get(error.code, era.status), record)
+
+
+def _error_response(failure: RpcError, status: int, record: LogRecord) -> HttpResponse:
+    record.outcome = str(failure.code)
+    return HttpResponse(status, error(failure.id, failure), (record,))
 
 
 def _meta(params: Any) -> dict[str, Any]:
@@ -152,14 +198,20 @@ def _meta(params: Any) -> dict[str, Any]:
 
 
 def _progress_token(meta: dict[str, Any]) -> str | int | None:
+    """Return the progress token, None if there is no valid one. Raises RpcError if it is too long."""
     token = meta.get("progressToken")
+    if isinstance(token, str) and len(token) > MAX_PROGRESS_TOKEN:
+        raise RpcError(
+            INVALID_PARAMS, f'Invalid params: "progressToken" must have at most {MAX_PROGRESS_TOKEN} characters'
+        )
     return token if isinstance(token, (str, int)) and not isinstance(token, bool) else None
 
 
 def _traceparent(meta: dict[str, Any], caller: Caller) -> str | None:
-    """Return the trace context from `_meta.traceparent`, else from the header; None where neither has a valid one.
+    """Return the trace context from `_meta.traceparent`, else from the header; None if neither is valid.
 
-    Of a later version it is what version 00 defines, as version 00: a caller can put anything behind that.
+    A later version is reduced to the fields of version 00 and returned as version 00, because a client can append any
+    text to these fields.
     """
     for value in (meta.get("traceparent"), caller.traceparent):
         if isinstance(value, str) and (match := _TRACEPARENT.fullmatch(value)):

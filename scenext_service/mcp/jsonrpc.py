@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 messages as MCP restricts them: reading, classifying and writing.
+"""JSON-RPC 2.0 messages as restricted by MCP: parsing, classification and serialization.
 
 Source: JSON-RPC 2.0; MCP 2026-07-28, basic/index, "Messages" and "Error Codes".
 """
@@ -17,16 +17,16 @@ HEADER_MISMATCH = -32020  # since 2026-07-28
 MISSING_REQUIRED_CLIENT_CAPABILITY = -32021  # since 2026-07-28
 UNSUPPORTED_PROTOCOL_VERSION = -32022  # since 2026-07-28
 
-# What a body may hold, counted before it is decoded: 8 MiB of `[[],[],…]` are 3 million objects, which take 300 MB and
-# 1.6 s in which no other thread runs. Images are single strings, however large.
+# Limits on the parts of a body, counted before it is decoded: 8 MiB of `[[],[],…]` are 3 million objects. They take
+# 300 MB, and 1.6 s during which no other thread runs. An image is a single string of any size.
 MAX_CONTAINERS = 20_000  # objects and arrays
-MAX_VALUES = 100_000  # members of objects and arrays, less one for each of them
+MAX_VALUES = 100_000  # members of objects and arrays, minus one for each container
 
 Id = str | int
 
 
 class RpcError(Exception):
-    """A failure that is answered with a JSON-RPC error; `id` is None where it could not be known."""
+    """A failure that is sent as a JSON-RPC error. `id` is None if the id of the request is unknown."""
 
     def __init__(self, code: int, message: str, *, data: Any = None, id: Id | None = None) -> None:
         super().__init__(message)
@@ -36,9 +36,9 @@ class RpcError(Exception):
         self.id = id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, like context.Caller
 class Request:
-    """A message that is owed an answer. `params` is as it came: see `params_of`."""
+    """A message that requires a response. `params` is not validated yet: see `params_of`."""
 
     id: Id
     method: str
@@ -47,7 +47,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A message that is owed no answer: a method without an id."""
+    """A message that requires no response: a method without an id."""
 
     method: str
     params: Any
@@ -55,18 +55,18 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer that the peer posted. This server asks nothing, so it is only acknowledged."""
+    """A response posted by the peer. This server sends no requests, so it only acknowledges the response."""
 
 
 Message = Request | Notification | Response
 
 
 def loads(body: bytes) -> Any:
-    """Decode one JSON text. Raises RpcError(PARSE_ERROR) for anything that RFC 8259 does not allow.
+    """Decode a JSON text. Raises RpcError(PARSE_ERROR) for anything that RFC 8259 does not allow.
 
-    Raises RpcError(INVALID_REQUEST) for a text of too many parts.
+    Raises RpcError(INVALID_REQUEST) for a text with too many parts.
     """
-    if len(body) > MAX_CONTAINERS:  # a shorter one cannot have so many
+    if len(body) > MAX_CONTAINERS:  # a shorter body cannot exceed the limits
         _check_parts(body)
     try:
         return orjson.loads(body)
@@ -89,21 +89,21 @@ def _parts(body: bytes) -> tuple[int, int]:
 
 
 def _without_strings(body: bytes) -> bytes:
-    """Return what of a JSON text is outside of its strings; the text itself where they are too many to look at."""
+    """Return the parts of a JSON text outside its strings, or all of it if it has too many strings to split."""
     body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if body.count(b'"') > 4 * (MAX_CONTAINERS + MAX_VALUES):  # a name and a value for each, two marks for each string
+    if body.count(b'"') > 4 * (MAX_CONTAINERS + MAX_VALUES):  # a name and a value each, two quotes per string
         return body
     return b"".join(body.split(b'"')[::2])
 
 
-def _too_many(found: str, most: int) -> RpcError:
-    return RpcError(INVALID_REQUEST, f"Invalid Request: the body has {found}; at most {most} are allowed")
+def _too_many(found: str, limit: int) -> RpcError:
+    return RpcError(INVALID_REQUEST, f"Invalid Request: the body has {found}; at most {limit} are allowed")
 
 
 def parse(value: Any) -> Message:
-    """Classify a decoded JSON value. Raises RpcError(INVALID_REQUEST), with the id where there is a usable one."""
+    """Classify a decoded JSON value. Raises RpcError(INVALID_REQUEST), with the id if the message has a usable one."""
     if not isinstance(value, dict):
-        raise RpcError(INVALID_REQUEST, "Invalid Request: a JSON-RPC message is a JSON object")
+        raise RpcError(INVALID_REQUEST, "Invalid Request: a JSON-RPC message must be a JSON object")
     id = value.get("id")
     usable = isinstance(id, (str, int)) and not isinstance(id, bool)
     known = id if usable else None
@@ -124,7 +124,7 @@ def parse(value: Any) -> Message:
 
 
 def params_of(message: Request) -> dict[str, Any]:
-    """Return the params as an object, empty where there are none. Raises RpcError(INVALID_PARAMS)."""
+    """Return the params as an object, empty if absent. Raises RpcError(INVALID_PARAMS) for any other type."""
     if isinstance(message.params, dict):
         return message.params
     if message.params is None:
@@ -133,17 +133,17 @@ def params_of(message: Request) -> dict[str, Any]:
 
 
 def result(id: Id, value: Any) -> bytes:
-    """Write the response that carries a result."""
+    """Serialize a response with a result."""
     return orjson.dumps({"jsonrpc": "2.0", "id": id, "result": value})
 
 
 def notification(method: str, params: dict[str, Any]) -> bytes:
-    """Write a notification."""
+    """Serialize a notification."""
     return orjson.dumps({"jsonrpc": "2.0", "method": method, "params": params})
 
 
 def error(id: Id | None, failure: RpcError) -> bytes:
-    """Write the response that carries an error. An unknown id is null: clients drop a message without the field."""
+    """Serialize a response with an error. An unknown id is null, because clients drop messages without the field."""
     body = {"code": failure.code, "message": failure.message}
     if failure.data is not None:
         body["data"] = failure.data

@@ -1,7 +1,9 @@
-"""The handshake revisions, 2024-11-05 to 2025-11-25: their methods, answered without a session.
+"""The handshake revisions, 2024-11-05 to 2025-11-25: their methods, without sessions.
 
-A method that is not in the table does not exist in this era, and no modern word may appear in its answers. Errors are
-HTTP 200, because real clients take a 404 for a lost session and raise on 401 and 403.
+A method missing from the table does not exist in this era, and no field of the modern era may appear in a response.
+Errors have HTTP status 200, because real clients take a 404 for a lost session and raise on 401 and 403. `initialize`
+sends no icons, although 2025-11-25 allows them: a large hosted client gives up after such a response, and older SDKs
+reject `sizes: ["any"]`.
 
 Source: MCP 2025-11-25, basic/lifecycle, basic/utilities/ping, server/tools, server/resources; 2025-03-26,
 basic/transports (batches).
@@ -9,23 +11,21 @@ basic/transports (batches).
 
 from typing import Any
 
-from .call import Call, Caller
-from .eras import Era, check_version_header, listing
+from .context import Call, Caller
+from .eras import Era, listing, unsupported_version
 from .jsonrpc import INVALID_PARAMS, UNSUPPORTED_PROTOCOL_VERSION, Request, RpcError, params_of
 from .registry import CAPABILITIES, Server
 
 VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 
-UNDECLARED_VERSION = "2025-03-26"  # what a request without the header speaks
-BATCH_VERSION = "2025-03-26"  # the only revision that has batches
+UNDECLARED_VERSION = "2025-03-26"  # the version of a request without the header
+BATCH_VERSION = "2025-03-26"  # the only revision with batches
 
-_WITH_ICONS = ("2025-11-25",)  # the revisions in which a server may have some
-
-RESOURCE_NOT_FOUND = -32002  # later revisions have INVALID_PARAMS in its place
+RESOURCE_NOT_FOUND = -32002  # later revisions use INVALID_PARAMS
 
 
 def era(server: Server, supported: tuple[str, ...]) -> Era:
-    """Make the era. Answers that never change are made once, here."""
+    """Create the era. Results that never change are built here, once."""
 
     def initialize(params: dict[str, Any], call: Call) -> Any:
         requested = params.get("protocolVersion", VERSIONS[0])
@@ -35,7 +35,7 @@ def era(server: Server, supported: tuple[str, ...]) -> Era:
         return {
             "protocolVersion": version,
             "capabilities": CAPABILITIES,
-            "serverInfo": {**server.info, **server.icons} if version in _WITH_ICONS else server.info,
+            "serverInfo": server.info,
             "instructions": server.instructions,
         }
 
@@ -47,7 +47,6 @@ def era(server: Server, supported: tuple[str, ...]) -> Era:
 
     return Era(
         name="legacy",
-        owns=lambda request, caller: True,  # what no other era owns
         accept=lambda request, caller: _accept(request, caller, supported),
         methods={
             "initialize": initialize,
@@ -58,6 +57,7 @@ def era(server: Server, supported: tuple[str, ...]) -> Era:
             "resources/templates/list": listing("resource templates", {"resourceTemplates": []}),
             "resources/read": resources_read,
         },
+        extensions=lambda meta: frozenset(),  # clients declare theirs in the handshake, which is not kept
         batched=lambda method: method != "initialize",
         status=200,
         statuses={UNSUPPORTED_PROTOCOL_VERSION: 400},
@@ -65,7 +65,8 @@ def era(server: Server, supported: tuple[str, ...]) -> Era:
 
 
 def _accept(request: Request, caller: Caller, supported: tuple[str, ...]) -> dict[str, Any]:
-    """Return the params. Raises RpcError; `initialize` negotiates the version, whatever its header says."""
-    if request.method != "initialize":
-        check_version_header(caller.protocol_version, supported)
+    """Return the params. Raises RpcError. `initialize` negotiates the version, so its version header is ignored."""
+    version = caller.protocol_version
+    if version is not None and version not in supported and request.method != "initialize":
+        raise unsupported_version(version, supported)
     return params_of(request)

@@ -1,7 +1,7 @@
-"""Revision 2026-07-28: the metadata that every request must carry, its methods, and the stamp on every result.
+"""Revision 2026-07-28: the metadata required in every request, the methods, and the stamp added to every result.
 
-A method that is not in the table does not exist in this era. Nothing here changes while the server runs, so there is
-nothing to subscribe to.
+A method missing from the table does not exist in this era. Nothing changes while the server runs, so there is nothing
+to subscribe to.
 
 Source: MCP 2026-07-28, basic/index "_meta", basic/transports/streamable-http "Server Validation" and "Value Encoding",
 server/discover, server/tools, server/resources, server/utilities/caching.
@@ -10,10 +10,12 @@ server/discover, server/tools, server/resources, server/utilities/caching.
 import base64
 from typing import Any
 
-from .call import Call, Caller, Steps
+from . import tasks
+from .context import Call, Caller, Steps
 from .eras import Era, listing, unsupported_version
 from .jsonrpc import HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND, Request, RpcError, params_of
 from .registry import CAPABILITIES, Server
+from .resources import APPS_EXTENSION, declares_views
 
 VERSIONS = ("2026-07-28",)
 
@@ -22,69 +24,70 @@ CLIENT_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 
-TTL_MS = 3_600_000  # milliseconds that a client may keep a list or a text; it changes only with a new release
+TTL_MS = 3_600_000  # milliseconds that a client may cache a list or a text; they change only with a release
 
-_NAMED_METHODS = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}  # whose Mcp-Name must agree
+_NAMED_METHODS = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}  # must match Mcp-Name
+# Clients must send Mcp-Name with the methods of tasks too, but fastmcp-tasks 4.1.4 does not. If present, compare it.
+_NAMED_IF_PRESENT = {**_NAMED_METHODS, **dict.fromkeys(("tasks/get", "tasks/update", "tasks/cancel"), "taskId")}
+
+# The extensions that this package supports, and whether a client's settings declare the support that it needs.
+_EXTENSIONS = {APPS_EXTENSION: declares_views, tasks.EXTENSION: tasks.declares_tasks}
 
 
 def era(server: Server, supported: tuple[str, ...]) -> Era:
-    """Make the era. Answers that never change are made once, here."""
+    """Create the era. Results that never change are built here, once."""
     stamp = {"resultType": "complete", "_meta": {SERVER_INFO: server.info}}
     cacheable = {"ttlMs": TTL_MS, "cacheScope": "public", **stamp}
     discovery = {
         "supportedVersions": supported,
-        "capabilities": {**CAPABILITIES, "extensions": server.extensions},
+        "capabilities": {**CAPABILITIES, "extensions": server.extensions()},
         "instructions": server.instructions,
         **cacheable,
-        "_meta": {SERVER_INFO: {**server.info, **server.icons}},  # the one answer that introduces the server
+        "_meta": {SERVER_INFO: {**server.info, **server.icons}},  # the only result that carries the icons
     }
 
-    def discover(params: dict[str, Any], call: Call) -> Any:
-        return discovery
-
     def tools_call(params: dict[str, Any], call: Call) -> Steps[Any]:
-        return {**(yield from server.tools.call(params, call)), **stamp}
+        return _stamped(server.tools.call(params, call), stamp)
 
     def resources_read(params: dict[str, Any], call: Call) -> Any:
         address = call.caller.address
-        # What tells an address is for those who came by it.
+        # A result that contains the address is valid only for clients that use it, so shared caches must not keep it.
         scope = {"cacheScope": "private"} if address else {}
         return {**server.resources.read(params, INVALID_PARAMS, address), **cacheable, **scope}
 
     return Era(
         name="modern",
-        owns=owns,
         accept=lambda request, caller: _accept(request, caller, supported),
         methods={
-            "server/discover": discover,
+            "server/discover": lambda params, call: discovery,
             "tools/list": listing("tools", {"tools": server.tools.definitions(), **cacheable}),
             "tools/call": tools_call,
             "resources/list": listing("resources", {"resources": server.resources.definitions(), **cacheable}),
             "resources/templates/list": listing("resource templates", {"resourceTemplates": [], **cacheable}),
             "resources/read": resources_read,
+            **tasks.methods(server.tasks, stamp),
         },
+        extensions=_extensions,
         batched=lambda method: False,
         status=400,
         statuses={METHOD_NOT_FOUND: 404},
     )
 
 
-def owns(request: Request, caller: Caller) -> bool:
-    """Return whether a request is modern: by its body first, by its version header second.
+def _stamped(steps: Steps[Any], stamp: dict[str, Any]) -> Steps[Any]:
+    """Run the steps of a method, and add the stamp to its result.
 
-    Never by Mcp-Method or Mcp-Name: mcp-remote sends both with a legacy `initialize`. And `initialize` without
-    modern metadata selects the legacy era whatever its header says: it is what negotiates the version.
+    The result's own `_meta` is kept, and so is the type of a new task.
     """
-    meta = request.params.get("_meta") if isinstance(request.params, dict) else None
-    if isinstance(meta, dict) and PROTOCOL_VERSION in meta:
-        return True
-    return caller.protocol_version in VERSIONS and request.method != "initialize"
+    result = yield from steps
+    meta = {**result["_meta"], **stamp["_meta"]} if "_meta" in result else stamp["_meta"]
+    return {**result, **stamp, "resultType": result.get("resultType", stamp["resultType"]), "_meta": meta}
 
 
 def _accept(request: Request, caller: Caller, supported: tuple[str, ...]) -> dict[str, Any]:
-    """Return the params. Raises RpcError for incomplete metadata, a header that disagrees, a version that is not ours.
+    """Return the params. Raises RpcError for incomplete metadata, a mismatched header or an unsupported version.
 
-    The version's header comes before the version: a client that disagrees with itself is told so first.
+    The version header is compared before the version is checked, so that a client gets the mismatch error first.
     """
     params = params_of(request)
     version = _declared_version(params)
@@ -92,8 +95,9 @@ def _accept(request: Request, caller: Caller, supported: tuple[str, ...]) -> dic
     if version not in VERSIONS:
         raise unsupported_version(version, supported)
     _require_match("Mcp-Method", caller.method, request.method)
-    name = params.get(_NAMED_METHODS.get(request.method, ""))
-    # A name that is not a string has no header form: the method itself refuses it, and says why.
+    named = _NAMED_METHODS if caller.name is None else _NAMED_IF_PRESENT
+    name = params.get(named.get(request.method, ""))
+    # A name that is not a string has no header form. The method itself rejects it and states the reason.
     if isinstance(name, str):
         _require_match("Mcp-Name", decode(caller.name), name)
     return params
@@ -124,7 +128,7 @@ def _require_match(header: str, value: str | None, expected: str) -> None:
 
 
 def decode(value: str | None) -> str | None:
-    """Undo the `=?base64?…?=` form of a header value; None where a character or the Base64 inside is not allowed."""
+    """Decode the `=?base64?…?=` form of a header value. Return None if a character or the Base64 is not allowed."""
     if value is None or not value.isascii():
         return None
     if not (value.startswith("=?base64?") and value.endswith("?=")):
@@ -132,7 +136,18 @@ def decode(value: str | None) -> str | None:
     encoded = value[len("=?base64?") : -len("?=")]
     try:
         decoded = base64.b64decode(encoded, validate=True)
-        # b64decode tolerates stray bits in the last character, an encoder never sends them.
+        # b64decode tolerates stray bits in the last character, but no encoder produces them.
         return decoded.decode() if base64.b64encode(decoded).decode() == encoded else None
     except ValueError:  # not Base64, not ASCII, or not UTF-8
         return None
+
+
+def _extensions(meta: dict[str, Any]) -> frozenset[str]:
+    """Return the extensions that both this package and the client support, by a request's metadata.
+
+    `_accept` has accepted the metadata. The settings are not kept, because a waiting call would hold them in memory.
+    """
+    declared = meta[CLIENT_CAPABILITIES].get("extensions")
+    if not declared or not isinstance(declared, dict):
+        return frozenset()
+    return frozenset(name for name, supports in _EXTENSIONS.items() if supports(declared.get(name)))

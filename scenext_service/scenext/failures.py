@@ -1,21 +1,22 @@
 """Every way in which a call of the Scenext API can fail.
 
     ScenextError
-    ├── NotSent               refused here; nothing left this process
+    ├── NotSent               rejected by this process; nothing was sent
     │   ├── KeyMissing
     │   ├── KeyPlaceholder
     │   ├── KeyUnusable
+    │   ├── SignInToken       the token of a sign-in, which is no key
     │   ├── InvalidTaskId
-    │   ├── NoTimeLeft        the calls before it in its batch took the time
+    │   ├── NoTimeLeft        earlier calls in its batch used up the time
     │   └── Busy              every slot is taken
-    ├── NeverOpened           there was no connection, so the request is safe to repeat
+    ├── NeverOpened           no connection was opened, so the request is safe to repeat
     │   ├── NameNotResolved
     │   ├── ConnectionFailed
     │   └── TlsFailed
     ├── Incomplete            the request may have arrived; there is no response
     │   ├── DeadlinePassed
     │   └── ConnectionLost
-    └── Responded             Scenext responded, and it was not a success
+    └── Responded             the response is complete, but not a success
         ├── KeyRefused        401, 403
         ├── OutOfCredit       402, or a message about points
         ├── NotFound          404
@@ -23,20 +24,21 @@
         ├── ServerFault       5xx
         ├── Redirected        3xx
         ├── UnexpectedStatus  any other status
+        ├── ForeignResponse   401, 402, 403, 404 or another status, not in Scenext's form
         ├── Rejected          {"status": "error"}
         └── BadResponse       empty, not JSON, no object, without data, too large
 
-Which of these may be repeated, and which may have started a job, is a question of the branch: callers ask for the
-branch, never for a message. Which of them an operator has to see is said by `OUTAGES`, at the end.
+The branch determines whether a call may be repeated and whether it may have started a job. Callers check the branch,
+never a message. `OUTAGES`, at the end, lists the failures that an operator has to see.
 """
 
 
 class ScenextError(Exception):
-    """Any failure of a call. `detail` is what came, fit to be shown to the caller, and never holds the key.
+    """Any failure of a call. `detail` is text for the caller, such as Scenext's message; it never holds the key.
 
-    `status` is the HTTP status of a response, `retry_after` the seconds after which Scenext wants to be asked again.
-    `reason` and `proxy` are for the operator's log: one line that holds nothing of a response, and the host and port of
-    the proxy on the way.
+    `status` is the HTTP status of the response, and `retry_after` the seconds that Scenext asks callers to wait.
+    `reason` and `proxy` are for the operator's log. `reason` is one line without any part of a response, `proxy` the
+    host and port of the proxy in use.
     """
 
     status: int | None = None
@@ -50,43 +52,47 @@ class ScenextError(Exception):
 
 
 class NotSent(ScenextError):
-    """The call was refused before anything was sent."""
+    """The call was rejected before anything was sent."""
 
 
 class KeyMissing(NotSent):
-    """The caller brought no key, and may not use the operator's."""
+    """The caller sent no key and may not use the operator's."""
 
 
 class KeyPlaceholder(NotSent):
-    """What the caller brought only shows where a key belongs."""
+    """The caller sent a placeholder instead of a key."""
 
 
 class KeyUnusable(NotSent):
-    """What the caller brought cannot be a key."""
+    """The caller sent a value that cannot be a key."""
+
+
+class SignInToken(NotSent):
+    """The caller sent the token of a sign-in, which Scenext must never receive, instead of a key."""
 
 
 class InvalidTaskId(NotSent):
-    """The task id is blank, or has characters that no task id has."""
+    """The task id is blank, too long, or contains characters that no task id has."""
 
 
 class NoTimeLeft(NotSent):
-    """There was too little time left before anything was sent."""
+    """Too little time was left to send the request."""
 
 
 class Busy(NotSent):
-    """All slots wait for Scenext."""
+    """All slots are in use by calls in flight."""
 
 
 class NeverOpened(ScenextError):
-    """There was no connection. Requests that end so are safe to repeat."""
+    """No connection was opened, so the request is safe to repeat."""
 
 
 class NameNotResolved(NeverOpened):
-    """The host name of the API has no address now."""
+    """The host name of the API could not be resolved."""
 
 
 class ConnectionFailed(NeverOpened):
-    """A connection was refused, or never came about."""
+    """A connection was refused, or could not be established."""
 
 
 class TlsFailed(NeverOpened):
@@ -94,15 +100,15 @@ class TlsFailed(NeverOpened):
 
 
 class Incomplete(ScenextError):
-    """The request may have arrived; the response is not whole."""
+    """The request may have arrived, but the response is incomplete."""
 
 
 class DeadlinePassed(Incomplete):
-    """The response was not there in time. `detail` is the time in seconds."""
+    """The response did not arrive in time. `detail` is the timeout in seconds."""
 
 
 class ConnectionLost(Incomplete):
-    """The connection broke before the whole response was there, or brought another one."""
+    """The connection broke before the response was complete, or delivered the response to another request."""
 
 
 class Responded(ScenextError):
@@ -123,37 +129,48 @@ class OutOfCredit(Responded):
 
 
 class NotFound(Responded):
-    """Scenext knows no such job under this key."""
+    """Scenext has no such job under this key."""
 
 
 class RateLimited(Responded):
-    """There were too many calls."""
+    """Too many calls were made with this key."""
 
 
 class ServerFault(Responded):
-    """Scenext failed."""
+    """Scenext failed with an error of its own."""
 
 
 class Redirected(Responded):
-    """A redirect, which is not followed: the key would go with it."""
+    """A redirect. It is not followed, because the key would be sent to its target."""
 
 
 class UnexpectedStatus(Responded):
     """A status that the API's documentation does not name."""
 
 
+class ForeignResponse(Responded):
+    """A status that Scenext may use, with a body that is not in Scenext's form, such as a firewall's page or none.
+
+    It reveals nothing about the key, the points or the job. `detail` is "".
+    """
+
+    def __init__(self, status: int, detail: str = "", retry_after: int | None = None) -> None:
+        super().__init__(status, detail, retry_after)
+        self.reason = f"HTTP {status}, not in Scenext's form"
+
+
 class Rejected(Responded):
-    """A response that says error in words. `detail` is its message."""
+    """An HTTP success whose body reports an error. `detail` is the error's message."""
 
 
 class BadResponse(Responded):
-    """A success whose body is not what the API documents. `detail` says what it is instead, in words of ours."""
+    """A success whose body is not as documented. `detail` is this client's description of the difference."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(status, detail)
         self.reason = detail
 
 
-# What no caller can help: the operator has to see it. RateLimited is not one, because Scenext is well and has told the
-# owner of one key to go slower; nor NoTimeLeft, because a batch was too long, or a call before it failed and is one.
-OUTAGES = (Busy, NeverOpened, Incomplete, ServerFault, Redirected, BadResponse)
+# Failures that no caller can fix, so the operator has to see them. RateLimited is not one, because Scenext works and
+# limits a single key. Neither is NoTimeLeft: the batch was too long, or an earlier call in it failed and is an outage.
+OUTAGES = (Busy, NeverOpened, Incomplete, ServerFault, Redirected, ForeignResponse, BadResponse)

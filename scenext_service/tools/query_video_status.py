@@ -1,37 +1,37 @@
-"""The tool `query_video_status`: the state of a job, its frames, and the finished video; at once, or when it ends."""
+"""The tool `query_video_status`: return a job's state, frames and finished video, at once or when the job ends."""
 
-import math
 from functools import partial
 from typing import Any
 
 from ..mcp import Call, Steps, Tool, ToolError, ToolResult
 from ..scenext.client import Scenext
 from ..scenext.failures import ScenextError
-from . import job_text, next_step
-from .asking import Asking, explained
-from .credentials import Credentials
-from .output import loose
-from .waiting import Waited, Waits
+from . import failure_people, job_ids
+from .api_call import ApiCall, Credentials, OnFailed, status_query, tool_error
+from .messages import any_of_type, frames, next_step, query_arguments, status_text
+from .waiting import JobWaiter, WaitResult
 
 DESCRIPTION = (
-    "Tell how a Scenext teaching-video job stands: status, frames, the finished video."
-    " 查询教学视频任务的状态、画面和成片链接。\n"
+    "Get the status, frames and finished video of a Scenext teaching-video job."
+    " 查询教学视频任务的状态、画面和视频链接。\n"
     "Use it after gen_video, which starts a video, or when the user asks about a task_id.\n"
     "A video takes 10 to 20 minutes: follow it with {how}, and do what each result says, until COMPLETED or"
-    " FAILED. Asking is free. Show the video as [text](url), frames as ![text](url); links expire.\n"
+    " FAILED. Queries are free. Show the video as [text](url), frames as ![text](url); links expire.\n"
     "Needs the user's Scenext API key in the HTTP headers; never ask for it in the conversation."
 )
 
 ALL, NEWEST, NONE = FRAMES = ("all", "newest", "none")
 
+ANNOTATIONS = {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": True}
+
 OUTPUT_SCHEMA = {
     "type": "object",
     "properties": {
-        "task_id": loose("string"),
-        "status": loose("string"),
-        "progress": loose("array", "{id, image}"),
-        "result": loose("object", "video_url or error."),
-        "points": loose("integer"),
+        "task_id": any_of_type("string"),
+        "status": any_of_type("string"),
+        "progress": any_of_type("array", "{id, image}"),
+        "result": any_of_type("object", "video_url or error."),
+        "points": any_of_type("integer"),
         "frames_total": {"type": "integer"},
         "next": {"type": "string"},
     },
@@ -44,48 +44,55 @@ NO_TASK_ID = (
 )
 
 
-def tool(scenext: Scenext, credentials: Credentials, waits: Waits) -> Tool:
-    """Make the tool."""
-    how = next_step.arguments(waits.longest)
+def tool(
+    scenext: Scenext, credentials: Credentials, waiter: JobWaiter, on_failed: OnFailed = lambda task_id: None
+) -> Tool:
+    """Create the tool. `on_failed` is called with the id of each job that has failed."""
+    how = query_arguments(waiter.max_wait)
 
     def query_video_status(arguments: dict[str, Any], call: Call) -> Steps[ToolResult]:
-        task_id = arguments["task_id"].strip()
+        task_id = _job_id(arguments["task_id"].strip())
         if not task_id:
-            raise ToolError(NO_TASK_ID)
-        wanted = max(arguments.get("wait_seconds", 0), 0)
-
-        def question(since: float, seconds: float = math.inf) -> dict[str, Any]:
-            return asking.ask(partial(scenext.get_status, task_id), since, seconds)
-
+            raise ToolError(NO_TASK_ID, failure_people.NO_TASK_ID)
+        wait_seconds = max(arguments.get("wait_seconds", 0), 0)
+        started = call.caller.time.started
         try:
-            asking = Asking(call, credentials)
-            job = question(call.caller.received)
-            if not wanted and "frames" not in arguments:
-                return ToolResult([{"type": "text", "text": job_text.write(job, how)}], job)
-            patience = call.patience
-            waited = Waited(job, patience > 0)
-            if wanted and patience:
-                waited = yield from waits.wait(question, job, call, call.caller.received + min(wanted, patience))
+            api = ApiCall(call, credentials, task_id)
+            get_status = partial(api.run, status_query(scenext, task_id, on_failed))
+            job = get_status(started)
+            if not wait_seconds and "frames" not in arguments:
+                return ToolResult([{"type": "text", "text": status_text(job, how)}], job)
+            result = WaitResult(job, retry=call.max_wait > 0)
+            if wait_seconds and result.retry:
+                end = started + min(wait_seconds, call.max_wait)
+                result = yield from waiter.wait(get_status, job, call, end, api.key_digest)
         except ScenextError as failure:
-            raise explained(failure, call) from failure
-        with_what = "the same arguments" if wanted else how
-        step = next_step.after(waited.job, task_id, with_what, again=waited.again)
-        return ToolResult([], brief(waited.job, arguments.get("frames", ALL), step))
+            raise tool_error(failure, call) from failure
+        too_large = bool(wait_seconds) and call.too_large_to_wait
+        same = "the same arguments" if wait_seconds and not too_large else how
+        step = next_step(result.job, task_id, same, can_wait=result.retry, too_large=too_large)
+        return ToolResult([], brief(result.job, arguments.get("frames", ALL), step))
 
     return Tool(
         name="query_video_status",
         title="Query a teaching video / 查询教学视频",
         description=DESCRIPTION.format(how=how),
-        schema=schema(waits.longest),
+        schema=schema(waiter.max_wait),
         call=query_video_status,
         output_schema=OUTPUT_SCHEMA,
-        annotations={"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": True},
+        annotations=ANNOTATIONS,
         aliases={"taskId": "task_id", "waitSeconds": "wait_seconds"},
+        numeric=frozenset({"task_id"}),
     )
 
 
-def schema(longest: int) -> dict[str, Any]:
-    """Return the input schema, which names the longest wait that an operator allows."""
+def _job_id(text: str) -> str:
+    """Return the id of a job. If a client follows the job as a task, its model knows only the id of the task."""
+    return job_ids.job_of(text) if "." in text else text
+
+
+def schema(max_wait: int) -> dict[str, Any]:
+    """Return the input schema, which states the longest wait in seconds that the operator allows."""
     return {
         "type": "object",
         "properties": {
@@ -95,8 +102,8 @@ def schema(longest: int) -> dict[str, Any]:
             },
             "wait_seconds": {
                 "type": "integer",
-                "description": "Answer when the job has ended, or after this many seconds; default 0, at most"
-                f" {longest}. You cannot wait yourself. If a call with it times out, leave it out. 等待秒数。",
+                "description": "Return when the job has ended, or after this many seconds; default 0, at most"
+                f" {max_wait}. You cannot wait yourself. If a call with it times out, omit it. 等待秒数。",
             },
             "frames": {
                 "type": "string",
@@ -109,11 +116,11 @@ def schema(longest: int) -> dict[str, Any]:
 
 
 def brief(job: dict[str, Any], wanted: str, step: str) -> dict[str, Any]:
-    """Return a job with the wanted frames, how many there are, and the next step for a model."""
-    frames = job_text.frames(job)
+    """Return a job with the requested frames, the total number of frames, and the next step for the model."""
+    all_frames = frames(job)
     shown = dict(job)
     if wanted == NONE:
         shown.pop("progress", None)
-    elif wanted == NEWEST and frames:
-        shown["progress"] = frames[-1:]
-    return {**shown, "frames_total": len(frames), "next": step}
+    elif wanted == NEWEST and all_frames:
+        shown["progress"] = all_frames[-1:]
+    return {**shown, "frames_total": len(all_frames), "next": step}

@@ -1,6 +1,6 @@
-"""The golden exchanges: each file says why it exists, what is sent, and the whole answer.
+"""The golden exchanges: each file holds its purpose (`why`), a request and the complete response.
 
-`tests/test_exchanges.py` replays them, `python -m tests.exchanges.write` writes their answers anew.
+`tests/test_exchanges.py` replays them. `python -m tests.exchanges.write` updates their responses.
 """
 
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-HOST = "http://127.0.0.1:8000"  # where the README's command has the service
+HOST = "http://127.0.0.1:8000"  # the address of the service in the README
 
 FILES = sorted(Path(__file__).parent.glob("*.json"))
 
@@ -21,7 +21,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def answer(client: FlaskClient, exchange: dict[str, Any]) -> dict[str, Any]:
-    """Send the request of an exchange; return the answer in the form of the file, with the headers that it names."""
+    """Send the request of an exchange. Return the response in the format of the file, with the headers listed there."""
     sent = exchange["request"]
     body = {"json": sent["body"]} if "body" in sent else {}
     response = client.open(sent["path"], HOST, method=sent["method"], headers=sent["headers"], **body)

@@ -1,9 +1,9 @@
-"""Write the golden exchanges anew, from what the service answers now, and print what that changes.
+"""Update the golden exchanges with the current responses of the service, and print the changes as a diff.
 
     python -m tests.exchanges.write [--check]
 
-Why an exchange exists and what it sends stay; a new one needs nothing else. Read the difference before you commit it.
-With `--check` nothing is written, and the status is 1 where anything would be changed.
+`why` and `request` are kept. A new exchange needs only these two. Read the diff before you commit it. With `--check`,
+nothing is written, and the exit status is 1 if any file is stale.
 """
 
 import argparse
@@ -19,11 +19,11 @@ from flask.testing import FlaskClient
 from scenext_service import create_app
 from scenext_service.config import Config
 from tests.exchanges import FILES, answer, load
-from tests.support.scripted import ScriptedScenext
+from tests.support.scripted import ScriptedScenext, SkippedWaits
 
 
 def write(path: Path, client: FlaskClient, keep: bool = False) -> str:
-    """Replace the answer in a file, unless to `keep` it; return the difference, nothing where there is none."""
+    """Update the response in a file, unless `keep` is set. Return the diff, which is empty if nothing changed."""
     before, exchange = path.read_text(encoding="utf-8"), load(path)
     response = ordered(answer(client, exchange), exchange.get("response"))
     after = json.dumps({**exchange, "response": response}, indent=2, ensure_ascii=False) + "\n"
@@ -34,7 +34,7 @@ def write(path: Path, client: FlaskClient, keep: bool = False) -> str:
 
 
 def ordered(new: Any, old: Any) -> Any:
-    """Return a value with the keys of its objects in the order that they had, so that no difference is one of order."""
+    """Return a value with the keys of its objects in their previous order, so that the diff shows no reordering."""
     if isinstance(new, dict) and isinstance(old, dict):
         return {
             key: ordered(new[key], old.get(key))
@@ -46,11 +46,12 @@ def ordered(new: Any, old: Any) -> Any:
 
 
 def main(paths: Sequence[Path] = FILES) -> int:
-    """Write all of them, or check them; return the exit status."""
+    """Update or check all exchanges. Return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.exchanges.write")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where anything would be changed")
     check = parser.parse_args().check
-    client = create_app(Config(sandbox=True, log_level="ERROR"), ScriptedScenext()).test_client()
+    config = Config(sandbox=True, log_level="ERROR")
+    client = create_app(config, ScriptedScenext(), SkippedWaits().clock).test_client()
     difference = "".join(write(path, client, keep=check) for path in paths)
     sys.stdout.write(difference)
     return int(check and bool(difference))

@@ -1,10 +1,11 @@
-"""A fuzzer of the whole WSGI application: `python -m tests.live.fuzz [seconds] [seed]`.
+"""Fuzz the whole WSGI application: `python -m tests.live.fuzz [seconds] [seed]`.
 
-Half of what it sends are the golden exchanges, mutated; the other half are WSGI environments of any content. It fails,
-with the smallest request that it finds, on an exception, a 5xx, HTML, an answer that is no JSON or that lacks its id, a
-header that would end another, a key in an answer, and on an error in the log.
+A third of the requests are mutated golden exchanges, a third those of a client that signs in. The others are WSGI
+environments with arbitrary content. A round fails, and reports the smallest failing request found, on any of these: an
+exception; a 5xx; unexpected HTML or other non-JSON; a response without its id; a header with a control character; an
+API key in a response; an error in the log.
 
-Each round has a seed of its own. What failed in one is repeated by `python -m tests.live.fuzz 1 SEED`.
+Each round has its own seed. `python -m tests.live.fuzz 1 SEED` repeats a failed round.
 """
 
 import io
@@ -14,9 +15,10 @@ import random
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import hypothesis
 import orjson
@@ -24,28 +26,32 @@ from hypothesis import strategies as st
 
 from scenext_service import create_app
 from scenext_service.config import Config
-from scenext_service.scenext.sandbox import Sandbox
-from scenext_service.serving import logs
+from scenext_service.scenext.sandbox.adapter import Sandbox
+from scenext_service.server import logs
+from scenext_service.signin import SignIn
+from scenext_service.signin.clients import Client
+from scenext_service.tools.waiting import Clock
 from tests.exchanges import FILES, load
 from tests.support.messages import KEY, Lines
 from tests.support.names import SUPPORTED, TOOLS
 from tests.support.scripted import NOW
+from tests.support.signing_in import CHALLENGE, CLAUDE, PATH, SECRET, URL, VERIFIER
 
 SECONDS = 120.0
-ROUND = 200  # requests under one seed
+ROUND = 200  # requests for each seed
 
 Application = Callable[..., Iterable[bytes]]
 
 
 class Request(NamedTuple):
-    """A request as a WSGI server hands it over; `environ` holds what is not the same for all."""
+    """A request as a WSGI server passes it on; `environ` holds only the values that differ between requests."""
 
     environ: dict[str, Any]
     body: bytes
 
 
 class Answer(NamedTuple):
-    """An answer as a WSGI server gets it."""
+    """A response as a WSGI server receives it."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -56,7 +62,7 @@ class Answer(NamedTuple):
 
 
 class Failed(Exception):
-    """A round that found something, by its seed."""
+    """A round failed; the message contains its seed."""
 
 
 def exchanges() -> list[Request]:
@@ -71,7 +77,7 @@ def exchanges() -> list[Request]:
 
 
 def variable(header: str) -> str:
-    """Return the name that WSGI has for a header."""
+    """Return the WSGI environment key of a header."""
     name = header.upper().replace("-", "_")
     return name if name == "CONTENT_TYPE" else f"HTTP_{name}"
 
@@ -101,6 +107,8 @@ METHODS = (
     "tools/list",
     "tools/call",
     "server/discover",
+    "tasks/get",
+    "tasks/cancel",
     "notifications/initialized",
     "logging/setLevel",
 )
@@ -127,11 +135,11 @@ WORDS = (
     *("https", "a.example:8443", "[::1]", "/sub", "host=a;proto=https", "bytes=0-1", "bytes=-9", "bytes=99999-"),
     *("Bearer", "Bearer x", "sandbox-refused-key", "YOUR_API_KEY", "a,b", "a\r\nX-Evil: 1", "\x00", "\xff", "é"),
 )
-# Where a key may stand and must not come back from; whatever a message says may.
+# Header values and headers that contain an API key, which no response may repeat. Message bodies may be echoed.
 SECRETS = (KEY, f"Bearer {KEY}", f"Basic {KEY}", f"{KEY},{KEY}", f"bearer \t{KEY}\x01", f"api_key={KEY}", f"\r\n{KEY}")
 SECRET_HEADERS = ("HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_COOKIE")
 
-# A header's value in WSGI: text of code points below 256.
+# A WSGI header value is a string of code points below 256.
 latin = st.text(st.characters(max_codepoint=255), max_size=30)
 values = st.sampled_from(WORDS) | latin
 secrets = st.sampled_from(SECRETS)
@@ -151,7 +159,7 @@ jsons = st.recursive(
 
 @st.composite
 def mutated(draw: st.DrawFn) -> Request:
-    """Take a golden exchange and change its headers, the values in its body, or its bytes."""
+    """Mutate the headers, the JSON values or the raw bytes of a golden exchange."""
     environ, body = draw(st.sampled_from(GOLDEN))
     environ = dict(environ)
     for name in draw(st.lists(st.sampled_from(HEADERS), max_size=2)):
@@ -170,7 +178,7 @@ def mutated(draw: st.DrawFn) -> Request:
 
 
 def _replaced(draw: st.DrawFn, value: Any) -> Any:
-    """Return a JSON value in which something was replaced, added or left out."""
+    """Return a JSON value with one part replaced, added or removed."""
     inner = isinstance(value, (dict, list)) and value and draw(st.integers(0, 4))
     if not inner:
         return draw(jsons)
@@ -185,7 +193,7 @@ def _replaced(draw: st.DrawFn, value: Any) -> Any:
 
 
 def _cut(draw: st.DrawFn, body: bytes) -> bytes:
-    """Return bytes with a piece left out, put in or said twice."""
+    """Return bytes with a piece removed, inserted or repeated."""
     start = draw(st.integers(0, len(body)))
     end = min(len(body), start + draw(st.integers(0, 20)))
     piece = draw(
@@ -196,9 +204,9 @@ def _cut(draw: st.DrawFn, body: bytes) -> bytes:
 
 @st.composite
 def environs(draw: st.DrawFn) -> Request:
-    """Make an environment of any content that a WSGI server may hand over."""
+    """Generate an arbitrary environment that a WSGI server may pass on."""
     media = ["/sandbox/sandbox-completed/video.mp4", "/sandbox/sandbox-1795000000000/frame1.svg", "/sandbox/a/b"]
-    others = ["/healthz", "/mcp//", "", "/", "/icon.svg", "*", "/.well-known/x"]
+    others = ["/healthz", "/mcp//", "", "/", "/icon.svg", "/favicon.ico", "*", "/.well-known/x"]
     paths = st.sampled_from(["/mcp", "/mcp/", *media, *others])
     environ: dict[str, Any] = {
         "REQUEST_METHOD": draw(st.sampled_from(["POST", "GET", "HEAD", "OPTIONS", "TRACE", "DELETE", "post"]) | latin),
@@ -218,11 +226,66 @@ def _written(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-requests = mutated() | environs()
+SIGN_IN = SignIn(URL, (SECRET,), now=lambda: NOW)
+CLIENT = Client(0, "A client", (CLAUDE,)).id()
+QUERY = [
+    *(("client_id", CLIENT), ("redirect_uri", CLAUDE), ("response_type", "code"), ("state", "s"), ("resource", URL)),
+    *(("code_challenge", CHALLENGE), ("code_challenge_method", "S256"), ("lang", "zh")),
+]
+FORM = [
+    *(("grant_type", "authorization_code"), ("client_id", CLIENT), ("redirect_uri", CLAUDE)),
+    *(("code_verifier", VERIFIER), ("code", SIGN_IN.issue_code(SIGN_IN.read_request(QUERY), KEY))),
+]
+REGISTRATION = {"redirect_uris": [CLAUDE], "client_name": "A client", "token_endpoint_auth_method": "none"}
+
+
+@st.composite
+def signing_in(draw: st.DrawFn) -> Request:
+    """Mutate a request of a client that signs in."""
+    step = draw(st.sampled_from(["register", "authorize", "authorize", "token", "documents", "call"]))
+    environ: dict[str, Any] = {"REQUEST_METHOD": "POST", "PATH_INFO": f"{PATH}/{step}"}
+    body = b""
+    if step == "register":
+        body = _written(_replaced(draw, REGISTRATION))
+    elif step == "call":
+        token = SIGN_IN.exchange(FORM, None)["access_token"] if not TOKENS else TOKENS[0]
+        TOKENS[:] = [token]
+        sent = draw(st.just(token) | st.sampled_from(SECRETS) | latin.map(lambda text: token[:40] + text))
+        body = draw(st.sampled_from([golden.body for golden in GOLDEN]))
+        environ |= {"PATH_INFO": draw(st.sampled_from([PATH, f"{PATH}/"])), "HTTP_AUTHORIZATION": f"Bearer {sent}"}
+        environ |= {"CONTENT_TYPE": "application/json"}
+    elif step == "documents":
+        kinds = ("oauth-protected-resource", "oauth-authorization-server")
+        environ |= {"PATH_INFO": f"/.well-known/{draw(st.sampled_from(kinds))}{PATH}", "REQUEST_METHOD": "GET"}
+    else:
+        form = QUERY if step == "authorize" else FORM
+        if step == "authorize":
+            environ["QUERY_STRING"] = _changed(draw, form)
+            environ["HTTP_SEC_FETCH_SITE"] = draw(st.sampled_from(["same-origin", "same-origin", "cross-site"]))
+            environ["REQUEST_METHOD"] = draw(st.sampled_from(["GET", "POST", "POST"]))
+            form = [("key", KEY), *draw(st.sampled_from([[], [("cancel", "1")]]))]
+        environ["CONTENT_TYPE"] = "application/x-www-form-urlencoded"
+        body = _changed(draw, form).encode("latin-1", "replace")
+    body = _cut(draw, body) if draw(st.integers(0, 5)) == 0 else body
+    environ.update(draw(st.dictionaries(st.sampled_from(HEADERS), values, max_size=2)))
+    return Request(environ, body)
+
+
+TOKENS: list[str] = []  # the one token; a code is exchanged only once
+
+
+def _changed(draw: st.DrawFn, fields: Sequence[tuple[str, str]]) -> str:
+    """Return an encoded form with some fields changed, repeated or left out, and sometimes with arbitrary text."""
+    kept = [field for field in fields if draw(st.integers(0, 19))]
+    more = draw(st.lists(st.tuples(st.sampled_from([*dict(fields), "x"]), values), max_size=draw(st.integers(0, 2))))
+    return urlencode([*kept, *more]) + draw(st.just("") | st.just("") | st.just("&%ff=%") | latin)
+
+
+requests = mutated() | environs() | signing_in()
 
 
 def send(app: Application, request: Request) -> Answer:
-    """Call the application as a server does."""
+    """Call the application as a WSGI server does."""
     environ: dict[str, Any] = {
         "SCRIPT_NAME": "",
         "QUERY_STRING": "",
@@ -249,24 +312,32 @@ def send(app: Application, request: Request) -> Answer:
     return Answer(int(status.split(" ")[0]), headers, body)
 
 
-STATUSES = (200, 202, 204, 206, 304, 400, 403, 404, 405, 411, 413, 415, 416)
-# How what they get begins; a film may come in part.
-PEOPLE = {"text/html; charset=utf-8": b"<!doctype html>\n", "image/svg+xml": b"<svg ", "video/mp4": b""}
+STATUSES = (200, 201, 202, 204, 206, 302, 304, 400, 401, 403, 404, 405, 411, 413, 415, 416)
+# Non-JSON responses for browsers: media type, and the bytes at the start of the body. A video may be sent in parts.
+PEOPLE = {
+    "text/html; charset=utf-8": b"<!doctype html>\n",
+    "image/svg+xml": b"<svg ",
+    "image/vnd.microsoft.icon": b"\0\0\1\0",
+    "video/mp4": b"",
+}
+_LINK = re.compile(rb'href="\?[^"]*"')
 _VISIBLE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 def check(request: Request, answer: Answer) -> None:
-    """Raise AssertionError for an answer that no request may get."""
+    """Raise AssertionError if the response is one that no request may get."""
     assert answer.status in STATUSES, f"status {answer.status}"
     for name, value in answer.headers:
         assert _VISIBLE.fullmatch(name + value), f"the header {name} has a control character in it"
-        assert KEY not in value, "a key in a header"
-    assert KEY.encode() not in answer.body, "a key in the answer"
-    if request.environ["REQUEST_METHOD"] == "HEAD" or answer.status in (202, 204, 304):
+        # A redirect repeats the client's own state, and a link to the other language the whole query.
+        assert KEY not in value or name == "Location", "a key in a header"
+    assert KEY.encode() not in _LINK.sub(b"", answer.body), "a key in the answer"
+    if request.environ["REQUEST_METHOD"] == "HEAD" or answer.status in (202, 204, 302, 304):
         assert answer.body == b"", "a body where none may be"
         return
     media_type = answer.header("Content-Type")
-    if request.environ["REQUEST_METHOD"] == "GET" and media_type in PEOPLE:
+    for_people = request.environ["REQUEST_METHOD"] == "GET" or request.environ["PATH_INFO"] == f"{PATH}/authorize"
+    if for_people and media_type in PEOPLE:
         assert answer.body.startswith(PEOPLE[media_type]), "a page that is none"
         return
     assert media_type == "application/json", f"a {media_type}"
@@ -277,10 +348,12 @@ def check(request: Request, answer: Answer) -> None:
 
 
 def _check_message(message: Any) -> None:
-    """Accept a JSON-RPC message, a refusal over HTTP and the answer of /healthz."""
+    """Check that a body is a JSON-RPC message, an HTTP error or the response of /healthz."""
     if "jsonrpc" not in message:
         known: tuple[set[str], ...] = ({"error"}, {"error", "message"}, {"status", "version", "sandbox"})
-        assert set(message) in known, f"an answer of {sorted(message)}"
+        oauth = [{"error", "error_description"}, {"access_token", "token_type", "expires_in", "scope"}]
+        documents = (SIGN_IN.address.resource_document(), SIGN_IN.address.server_document())
+        assert message in documents or "client_id" in message or set(message) in [*known, *oauth], f"{sorted(message)}"
         assert isinstance(message.get("error", ""), str), "a refusal that is no word"
         return
     assert message["jsonrpc"] == "2.0", "no JSON-RPC 2.0"
@@ -293,7 +366,7 @@ def _check_message(message: Any) -> None:
 
 @contextmanager
 def listening() -> Iterator[list[str]]:
-    """Collect the log lines of the application, and show none."""
+    """Collect the log lines of the application instead of printing them."""
     logger = logging.getLogger(logs.ROOT)
     shown = logger.handlers
     collected = Lines()
@@ -305,19 +378,19 @@ def listening() -> Iterator[list[str]]:
 
 
 def one(app: Application, request: Request, lines: list[str]) -> Answer:
-    """Send one request, and check its answer and the lines that it left."""
+    """Send one request, and check its response and its log lines."""
     lines.clear()
     answer = send(app, request)
     check(request, answer)
     for line in lines:
-        assert " error " not in line[:40], f"an error in the log: {line[-500:]}"
+        assert " level=error " not in line[:60], f"an error in the log: {line[-500:]}"
         assert line.isprintable(), "a control character in the log"
         assert KEY not in line, "a key in the log"
     return answer
 
 
 def run(app: Application, seconds: float, seed: int) -> int:
-    """Send requests for so many seconds and return their number. Raises Failed."""
+    """Send requests for the given number of seconds; return how many were sent. Raise Failed if a round fails."""
     end = time.monotonic() + seconds
     sent = 0
     with listening() as lines:
@@ -346,10 +419,12 @@ def run(app: Application, seconds: float, seed: int) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Fuzz the application in the sandbox; return the exit status."""
+    """Fuzz the application in sandbox mode; return the exit status."""
     seconds = float(arguments[0]) if arguments else SECONDS
     seed = int(arguments[1]) if len(arguments) > 1 else random.SystemRandom().randrange(10**6) * 1000
-    app = create_app(Config(sandbox=True), Sandbox(clock=lambda: NOW, sleep=lambda _: None))
+    config = Config(sandbox=True, oauth_url=URL, oauth_secret=(SECRET,))
+    clock = Clock(unix=lambda: NOW)  # that of the codes and tokens above
+    app = create_app(config, Sandbox(clock=lambda: NOW, sleep=lambda _: None), clock)
     started = time.monotonic()
     try:
         sent = run(app, seconds, seed)

@@ -1,7 +1,7 @@
-"""More slow, silent and deaf clients than there are threads, against real gunicorn.
+"""More slow, silent and non-reading clients than there are threads, against a real gunicorn.
 
-It has the shipped configuration, but for 256 threads in each worker in place of 1000: as many as a limit of 1024
-descriptors leaves. With more of them it takes more clients, and nothing else is different.
+It has the shipped configuration, except that each worker has 256 threads instead of 1000. That is the number that a
+limit of 1024 descriptors allows. With more threads, an attack takes more clients but works the same way.
 """
 
 import socket
@@ -15,21 +15,21 @@ from pathlib import Path
 import orjson
 import pytest
 
-from scenext_service.serving import accepting, connections
+from scenext_service.server.gunicorn import accepting, connections
 from tests.support.messages import KEY
 from tests.support.server import Server, running, wait_until
 from tests.support.upstream import JOB, Upstream, answer
 
 pytestmark = pytest.mark.load
 
-SLACK = 12.0  # seconds beyond a limit, generous for a machine that has other work
+SLACK = 12.0  # seconds beyond a limit, generous because the machine may be busy with other work
 PROMPT = 3.0  # seconds
 
 LIST = b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}'
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 CALL = {"name": "query_video_status", "arguments": {"task_id": "12345"}}
 QUERY = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": CALL})
-BLOB = "x" * 400_000  # twice in an answer, as text and as an object
+BLOB = "x" * 400_000  # a tool result contains it twice, as text and as structured content
 
 
 def post(body: bytes, *headers: str) -> bytes:
@@ -46,33 +46,35 @@ def scenext() -> Iterator[Upstream]:
 
 
 def ask(server: Server, raw: bytes) -> float:
-    """Return the seconds until a request on a connection of its own is answered."""
+    """Send a request on a new connection; return the seconds until its response."""
     started = time.monotonic()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=connections.REQUEST + 2 * SLACK) as connection:
+    with socket.create_connection(
+        ("127.0.0.1", server.port), timeout=connections.REQUEST_TIMEOUT + 2 * SLACK
+    ) as connection:
         connection.sendall(raw)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
     return time.monotonic() - started
 
 
 def silent(connection: socket.socket) -> None:
-    """Say nothing."""
+    """Send nothing."""
 
 
 def slowly(connection: socket.socket) -> None:
-    """Send no more than the beginning of a request."""
+    """Send only the beginning of a request."""
     connection.sendall(HEALTH[:40])
 
 
 def deaf(connection: socket.socket) -> None:
-    """Ask for a big answer, and do not read it."""
+    """Request a large response, and do not read it."""
     connection.sendall(post(QUERY))
 
 
 def until_ended(attackers: list[socket.socket]) -> None:
-    """Read nothing that could help a connection along, until the server has ended each."""
+    """Wait until the server has closed every connection. Send nothing, so that none of them makes progress."""
     for connection in attackers:
         with suppress(OSError):
-            connection.settimeout(connections.REQUEST + 2 * SLACK)
+            connection.settimeout(connections.REQUEST_TIMEOUT + 2 * SLACK)
             while connection.recv(65536):
                 pass
 
@@ -80,12 +82,12 @@ def until_ended(attackers: list[socket.socket]) -> None:
 @pytest.mark.parametrize(
     ("attack", "count", "limit"),
     [
-        pytest.param(silent, 540, 0.0, id="540 silent"),
-        pytest.param(slowly, 520, connections.REQUEST, id="520 slow"),
-        pytest.param(deaf, 528, connections.WRITE, id="528 deaf"),
+        pytest.param(silent, 540, 0.0, id="540 silent clients"),
+        pytest.param(slowly, 520, connections.REQUEST_TIMEOUT, id="520 slow clients"),
+        pytest.param(deaf, 528, connections.WRITE_TIMEOUT, id="528 non-reading clients"),
     ],
 )
-def test_a_crowd_of_bad_clients_stops_the_service_only_so_long(
+def test_bad_clients_block_the_service_only_for_a_limited_time(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     scenext: Upstream,
@@ -93,7 +95,7 @@ def test_a_crowd_of_bad_clients_stops_the_service_only_so_long(
     count: int,
     limit: float,
 ) -> None:
-    """Ours: gunicorn waits for slow and deaf clients as long as they like, and has silent ones take turns of 5 s."""
+    """Ours: gunicorn waits without a limit for slow and non-reading clients; each silent one holds a thread for 5 s."""
     environ = {**scenext.environ("big"), "SCENEXT_UPSTREAM_SLOTS": "204"}
     with (
         running(tmp_path, environ, arguments="--threads 256") as server,
@@ -105,17 +107,19 @@ def test_a_crowd_of_bad_clients_stops_the_service_only_so_long(
         for _ in range(count):
             connection = opened.enter_context(socket.socket())
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)  # makes the server's buffer small too
+            connection.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536
+            )  # keeps the server's send buffer small too
             connection.connect(("127.0.0.1", server.port))
             attack(connection)
             attackers.append(connection)
-            if attack is deaf and len(attackers) <= 400:  # few enough at a time for the slots
+            if attack is deaf and len(attackers) <= 400:  # keep the number in flight below the upstream slots
                 wait_until(lambda: len(scenext.requests) > len(attackers) - 50)
-        took = [probes.submit(ask, server, raw) for raw in (HEALTH, post(LIST, "Connection: close")) * 2]
-        longest = max(probe.result() for probe in took)
+        durations = [probes.submit(ask, server, raw) for raw in (HEALTH, post(LIST, "Connection: close")) * 2]
+        longest = max(probe.result() for probe in durations)
         if attack is silent:
             until_ended(attackers)
-            assert time.monotonic() - began < accepting.SILENT + SLACK
+            assert time.monotonic() - began < accepting.SILENT_TIMEOUT + SLACK
         assert max(ask(server, HEALTH) for _ in range(8)) < PROMPT
         printed = server.output()
     with capsys.disabled():

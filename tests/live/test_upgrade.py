@@ -1,4 +1,4 @@
-"""New code for a gunicorn that runs, and the way back, as docs/deploy/server.md has them where there is no systemd."""
+"""Upgrade and rollback of a running gunicorn, as docs/deploy/server.md describes them for hosts without systemd."""
 
 import os
 import signal
@@ -19,14 +19,14 @@ pytestmark = pytest.mark.load
 
 OLD, NEW = "0.0.1", "0.0.2"
 BUSTLE = [Group("missing", 10, pause=0.02), Group("list", 10, kept=False, pause=0.05), Group("health", 5, pause=0.5)]
-HUP_SECONDS, USR2_SECONDS = 10.0, 20.0  # of a crowd; everything happens before it ends
-LONG = 50  # seconds of a wait that something else ends
-ASKED = 20  # times, each on a connection of its own, so that every process of the one that listens has its turn
+HUP_SECONDS, USR2_SECONDS = 10.0, 20.0  # duration of the load; the whole upgrade happens within it
+LONG = 50  # seconds of a wait that a signal ends early
+ASKED = 20  # times, each on a new connection, so that every listening worker answers at least once
 
 
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
-    """Copy the checkout, with a version of its own."""
+    """Copy the checkout, and set its version to OLD."""
     folder = tmp_path / "code"
     checkout.copy(folder)
     checkout.set_version(folder, OLD)
@@ -34,12 +34,12 @@ def code(tmp_path: Path) -> Path:
 
 
 def versions(server: Server) -> set[str]:
-    """Return what the server says of its version, asked again and again."""
+    """Return the versions that the server reports over many requests."""
     return {requests.get(f"{server.url}/healthz", timeout=30).json()["version"] for _ in range(ASKED)}
 
 
 def reexecute(server: Server) -> int:
-    """Send USR2; return the process id of the new first process once its workers serve beside the old ones."""
+    """Send USR2; return the process id of the new master once its workers run beside the old ones."""
     old = set(workers(server))
     server.process.send_signal(signal.SIGUSR2)
     wait_until(lambda: len(workers(server)) == len(old) + 1)
@@ -48,7 +48,7 @@ def reexecute(server: Server) -> int:
     return new
 
 
-def gone(pid: int) -> bool:
+def exited(pid: int) -> bool:
     with suppress(ProcessLookupError):
         os.kill(pid, 0)
         return False
@@ -57,7 +57,7 @@ def gone(pid: int) -> bool:
 
 @contextmanager
 def busy(server: Server, seconds: float) -> Iterator[list[Report]]:
-    """Have callers call all the time, two of them wait, and see to it that each of them is answered."""
+    """Keep clients calling, and three more waiting, during an upgrade. Check that every wait is answered early."""
     waiters = [wait(server.port, LONG, accept) for accept in (STREAM, STREAM, BODY)]
     collect(waiters[:2], LONG, until_first=True)
     reports: list[Report] = []
@@ -82,7 +82,7 @@ def assert_nothing_lost(reports: list[Report], done: float) -> None:
 
 
 def test_hup_keeps_the_old_code(tmp_path: Path, code: Path) -> None:
-    """Ours: the application is loaded once, before the fork; new processes have what was loaded."""
+    """Ours: the application is loaded once, before the fork, so new workers run the code that was loaded."""
     with running(tmp_path, folder=code) as server:
         with busy(server, HUP_SECONDS) as reports:
             checkout.set_version(code, NEW)
@@ -94,8 +94,8 @@ def test_hup_keeps_the_old_code(tmp_path: Path, code: Path) -> None:
         assert_nothing_lost(reports, done)
 
 
-def test_usr2_and_term_bring_the_new_code_and_the_old_back(tmp_path: Path, code: Path) -> None:
-    """Spec: gunicorn, "Upgrading to a new binary on the fly"; ours: no caller goes without an answer."""
+def test_usr2_and_term_upgrade_and_roll_back(tmp_path: Path, code: Path) -> None:
+    """Spec: gunicorn, "Upgrading to a new binary on the fly"; ours: every call gets its response."""
     with running(tmp_path, folder=code) as server:
         with busy(server, USR2_SECONDS) as reports:
             checkout.set_version(code, NEW)
@@ -114,4 +114,4 @@ def test_usr2_and_term_bring_the_new_code_and_the_old_back(tmp_path: Path, code:
                 raise
         assert_nothing_lost(reports, done)
         os.kill(new, signal.SIGTERM)
-        wait_until(lambda: gone(new))
+        wait_until(lambda: exited(new))

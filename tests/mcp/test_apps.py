@@ -1,4 +1,4 @@
-"""MCP Apps: what the server publishes of its card, and whose model is told that it is there."""
+"""MCP Apps: the card that the server publishes, and the messages for models whose client shows it."""
 
 from typing import Any
 
@@ -6,30 +6,30 @@ import pytest
 
 from scenext_service import create_app
 from scenext_service.config import Config
-from scenext_service.mcp import Call, Caller, Record, apps
-from scenext_service.tools.gen_video import SHOWN
-from scenext_service.views import card
+from scenext_service.mcp.resources import APPS_EXTENSION, VIEW_MIME_TYPE
+from scenext_service.tools import gen_video
+from scenext_service.tools.simulated import with_sandbox_times
+from scenext_service.web import card
 from tests.support.messages import BEARER, CLIENT_CAPABILITIES, META, Mcp
 from tests.support.names import TOOLS
 
 from .test_methods import ask, either
 
-SHOWS = {"extensions": {apps.EXTENSION: {"mimeTypes": ["text/plain", apps.MIME_TYPE]}}}
+SHOWN = with_sandbox_times(gen_video.SHOWN)
+SHOWS = {"extensions": {APPS_EXTENSION: {"mimeTypes": ["text/plain", VIEW_MIME_TYPE]}}}
 
-# What a client may say of itself without saying that it shows our card.
+# Client capabilities that do not declare support for the card.
 OTHERS: list[Any] = [
-    None,
-    [],
     {},
     {"extensions": None},
     {"extensions": []},
     {"extensions": {}},
-    {"extensions": {"io.modelcontextprotocol/tasks": {"mimeTypes": [apps.MIME_TYPE]}}},
-    {"extensions": {apps.EXTENSION: None}},
-    {"extensions": {apps.EXTENSION: {}}},
-    {"extensions": {apps.EXTENSION: {"mimeTypes": None}}},
-    {"extensions": {apps.EXTENSION: {"mimeTypes": apps.MIME_TYPE}}},
-    {"extensions": {apps.EXTENSION: {"mimeTypes": ["text/html"]}}},
+    {"extensions": {"io.modelcontextprotocol/apps": {"mimeTypes": [VIEW_MIME_TYPE]}}},
+    {"extensions": {APPS_EXTENSION: None}},
+    {"extensions": {APPS_EXTENSION: {}}},
+    {"extensions": {APPS_EXTENSION: {"mimeTypes": None}}},
+    {"extensions": {APPS_EXTENSION: {"mimeTypes": VIEW_MIME_TYPE}}},
+    {"extensions": {APPS_EXTENSION: {"mimeTypes": ["text/html"]}}},
 ]
 
 
@@ -44,14 +44,14 @@ def contents(mcp: Mcp) -> dict[str, Any]:
 def test_only_the_tool_that_starts_a_job_has_a_card(mcp: Mcp, era: str) -> None:
     """Spec: MCP Apps 2026-01-26, "Resource Discovery". Ours: hosts open a frame for each call of a tool that has one.
 
-    No flat `ui/resourceUri` either, which the specification calls deprecated.
+    The flat `ui/resourceUri` is absent too, because the specification deprecates it.
     """
     listed = ask(mcp, era, "tools/list").get_json()["result"]["tools"]
     named = {tool["name"]: tool.get("_meta") for tool in listed}
     assert named == {**dict.fromkeys(TOOLS), "gen_video": {"ui": {"resourceUri": "ui://scenext/job.html"}}}
 
 
-def test_a_card_may_load_what_the_operator_names_and_no_more() -> None:
+def test_a_card_may_load_only_the_configured_media_origins() -> None:
     """Spec: MCP Apps 2026-01-26, "UI Resource Format"; Apps SDK, `openai/widgetCSP`, which ChatGPT reads."""
     app = create_app(Config(media_origins=frozenset({"https://b.example", "https://*.a.example"})))
     origins = ["https://*.a.example", "https://b.example"]
@@ -64,12 +64,12 @@ def test_a_card_may_load_what_the_operator_names_and_no_more() -> None:
 @pytest.mark.parametrize(
     ("config", "origins"),
     [
-        pytest.param(Config(), ["https://*.scenext.cn"], id="Scenext's"),
-        pytest.param(Config(sandbox=True), ["http://localhost", "https://*.scenext.cn"], id="the sandbox's"),
+        pytest.param(Config(), ["https://*.scenext.cn"], id="Scenext"),
+        pytest.param(Config(sandbox=True), ["http://localhost", "https://*.scenext.cn"], id="sandbox"),
     ],
 )
-def test_the_media_come_from_scenext_or_the_sandbox(config: Config, origins: list[str]) -> None:
-    """Ours: Config; a card of the sandbox breaks no rule of its own."""
+def test_default_media_origins_are_scenext_and_the_sandbox(config: Config, origins: list[str]) -> None:
+    """Ours: the default of Config. A sandbox card does not violate its own policy."""
     assert contents(Mcp(create_app(config).test_client()))["ui"]["csp"]["resourceDomains"] == origins
 
 
@@ -78,15 +78,15 @@ def test_the_media_come_from_scenext_or_the_sandbox(config: Config, origins: lis
     [
         ({"Host": "a.example:8443"}, ["http://a.example:8443"]),
         ({"Host": "a.example", "X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/sub"}, ["https://a.example"]),
-        ({"Host": "[::1]:8000"}, []),  # CSP 3, "host-source", has no address of IPv6
+        ({"Host": "[::1]:8000"}, []),  # CSP 3, "host-source", does not allow IPv6 addresses
         ({"Host": "a.example; script-src *"}, ["http://localhost"]),
     ],
 )
 @either
-def test_a_card_of_the_sandbox_may_load_what_its_links_lead_to(
+def test_a_sandbox_card_may_load_from_the_origin_of_its_links(
     mcp: Mcp, era: str, headers: dict[str, str], origins: list[str]
 ) -> None:
-    """Ours: the sandbox serves frames and film itself, on the address that the caller used. Spec: CSP 3, an origin."""
+    """Ours: the sandbox serves frames and video itself, at the address that the caller used. Spec: CSP 3, an origin."""
     sent = {**headers, "Mcp-Name": card.URI}
     (found,) = ask(mcp, era, "resources/read", {"uri": card.URI}, sent).get_json()["result"]["contents"]
     loads = sorted([*origins, "https://*.scenext.cn"])
@@ -94,8 +94,11 @@ def test_a_card_of_the_sandbox_may_load_what_its_links_lead_to(
     assert found["_meta"]["openai/widgetCSP"]["resource_domains"] == loads
 
 
-def test_what_a_card_may_load_is_the_same_for_all_outside_of_the_sandbox() -> None:
-    """Ours: nobody's headers decide anything there; and all may keep it (2026-07-28, server/utilities/caching)."""
+def test_request_headers_do_not_change_a_card_outside_the_sandbox() -> None:
+    """Ours: without the sandbox, request headers do not affect the card.
+
+    Shared caches may therefore store it (2026-07-28, server/utilities/caching).
+    """
     sent = {"Host": "a.example", "X-Forwarded-Host": "b.example", "Mcp-Name": card.URI}
     result = Mcp(create_app(Config()).test_client()).modern("resources/read", {"uri": card.URI}, sent).get_json()
     (found,) = result["result"]["contents"]
@@ -104,17 +107,21 @@ def test_what_a_card_may_load_is_the_same_for_all_outside_of_the_sandbox() -> No
 
 
 @pytest.mark.parametrize("capabilities", OTHERS, ids=str)
-def test_a_client_shows_cards_only_where_it_says_so(capabilities: Any) -> None:
+def test_a_client_shows_cards_only_if_it_declares_support(mcp: Mcp, capabilities: Any) -> None:
     """Spec: MCP Apps 2026-01-26, "Client<>Server Capability Negotiation": the extension, with our media type."""
-    assert apps.shows_views(Call(Caller(), Record(), capabilities=SHOWS))
-    assert not apps.shows_views(Call(Caller(), Record(), capabilities=capabilities))
-    assert not apps.shows_views(Call(Caller(), Record()))
+    meta = {**META, CLIENT_CAPABILITIES: capabilities}
+    params = {"name": "gen_video", "arguments": {"question": "Why?"}, "_meta": meta}
+    result = mcp.modern("tools/call", params, BEARER).get_json()["result"]
+    assert SHOWN not in result["structuredContent"]["message"]
 
 
 @either
 @pytest.mark.parametrize("capabilities", [SHOWS, {}], ids=["card", "no card"])
-def test_a_model_is_told_not_to_poll_where_a_card_does(mcp: Mcp, era: str, capabilities: dict[str, Any]) -> None:
-    """Ours: two that follow one job ask Scenext twice. A legacy client says it in a handshake that is not kept."""
+def test_a_model_is_told_not_to_poll_if_a_card_polls(mcp: Mcp, era: str, capabilities: dict[str, Any]) -> None:
+    """Ours: a card and a model that both follow one job would poll Scenext twice.
+
+    A legacy client declares the card in its handshake, which this server does not store.
+    """
     meta = {"_meta": {**META, CLIENT_CAPABILITIES: capabilities}} if era == "modern" else {}
     params = {"name": "gen_video", "arguments": {"question": "Why?"}, **meta}
     result = ask(mcp, era, "tools/call", params, BEARER).get_json()["result"]

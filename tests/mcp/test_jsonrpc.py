@@ -1,4 +1,4 @@
-"""The JSON-RPC envelope: what is read as a message, what is refused, and how answers are written."""
+"""The JSON-RPC envelope: which bodies are parsed as messages, which are rejected, and how responses are serialized."""
 
 from typing import Any
 
@@ -23,8 +23,8 @@ SPECIFIED_CODES = {
 
 NOT_JSON = [
     pytest.param(b"", id="empty"),
-    pytest.param(b" \r\n\t", id="blank"),
-    pytest.param(b"{", id="cut object"),
+    pytest.param(b" \r\n\t", id="whitespace only"),
+    pytest.param(b"{", id="truncated object"),
     pytest.param(b'{"jsonrpc":"2.0"}x', id="text after the value"),
     pytest.param(b"{}{}", id="two values"),
     pytest.param(b"{'a':1}", id="single quotes"),
@@ -44,7 +44,7 @@ NOT_JSON = [
     pytest.param(b'{"\\ud800":1}', id="lone surrogate in a name"),
     pytest.param(b'"\xed\xa0\x80"', id="lone surrogate, encoded"),
     pytest.param(b'"\xff"', id="not UTF-8"),
-    pytest.param(b'"\xe4\xbd"', id="cut UTF-8"),
+    pytest.param(b'"\xe4\xbd"', id="truncated UTF-8"),
     pytest.param(b'"\xc0\xaf"', id="overlong UTF-8"),
     pytest.param(b"\xef\xbb\xbf{}", id="byte order mark"),
     pytest.param("{}".encode("utf-16"), id="UTF-16"),
@@ -59,14 +59,14 @@ def read(raw: str) -> Message:
     return jsonrpc.parse(jsonrpc.loads(raw.encode()))
 
 
-def test_error_codes_are_the_ones_that_the_specification_allocates() -> None:
-    """Spec: 2026-07-28, basic/index "Error Codes"; no code of ours stands in a range that is not ours."""
+def test_error_codes_are_those_of_the_specification() -> None:
+    """Spec: 2026-07-28, basic/index "Error Codes". The server defines no code in a reserved range."""
     codes = {name: value for name, value in vars(jsonrpc).items() if isinstance(value, int) and value < 0}
     assert codes == SPECIFIED_CODES
 
 
 @pytest.mark.parametrize("body", NOT_JSON)
-def test_what_is_not_json_is_a_parse_error_without_an_id(body: bytes) -> None:
+def test_invalid_json_is_a_parse_error_without_an_id(body: bytes) -> None:
     """Spec: JSON-RPC 2.0, section 5.1; RFC 8259."""
     with pytest.raises(RpcError, match=r"^Parse error: the body is not valid JSON \(") as caught:
         jsonrpc.loads(body)
@@ -81,24 +81,24 @@ VALUES = "Invalid Request: the body has more than 100001 values; at most 100000 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        pytest.param(b"[" * 20_001, CONTAINERS, id="arrays, open"),
+        pytest.param(b"[" * 20_001, CONTAINERS, id="unclosed arrays"),
         pytest.param(b"[" + b",".join([b"[]"] * 20_000) + b"]", CONTAINERS, id="arrays"),
         pytest.param(b'{"a":' * 20_001 + b"1" + b"}" * 20_001, CONTAINERS, id="objects"),
         pytest.param(b"[" + b"1," * 100_001 + b"1]", VALUES, id="numbers"),
         pytest.param(b"[" + b'"a",' * 100_001 + b'"a"]', VALUES, id="strings"),
         pytest.param(b'{"a":1' + b',"a":1' * 100_001 + b"}", VALUES, id="members"),
-        pytest.param(b'["\\\\",' + b'"\\"",' * 100_000 + b'"\\\\"]', VALUES, id="strings of escapes"),
+        pytest.param(b'["\\\\",' + b'"\\"",' * 100_000 + b'"\\\\"]', VALUES, id="strings with escapes"),
     ],
 )
-def test_a_body_of_too_many_parts_is_refused_in_words(body: bytes, message: str) -> None:
-    """Ours: the structure of a body is bounded like its size; decoding is the dear part, so it is counted before."""
+def test_a_body_with_too_many_values_is_rejected(body: bytes, message: str) -> None:
+    """Ours: the structure of a body is bounded like its size. Values are counted before the expensive decoding."""
     with pytest.raises(RpcError) as caught:
         jsonrpc.loads(body)
     assert (caught.value.code, caught.value.id, caught.value.message) == (-32600, None, message)
 
 
-def test_a_body_of_strings_beyond_count_is_refused() -> None:
-    """Ours: to look at each string would take as long as to decode them."""
+def test_a_body_with_too_many_strings_to_count_is_rejected() -> None:
+    """Ours: inspecting each string would take as long as decoding them all."""
     with pytest.raises(RpcError, match=r"^Invalid Request: the body has more than 2000000 values; at most 100000 "):
         jsonrpc.loads(b"[" + b'"",' * 2_000_000 + b'""]')
 
@@ -109,8 +109,8 @@ PROSE = 'f(x) = \\frac{a}{b}, "x" \\ [1, 2], ' * 60_000
 
 
 @pytest.mark.parametrize("arguments", [{"question_images": IMAGES}, {"question_images": [SVG]}, {"question": PROSE}])
-def test_large_images_and_long_texts_are_no_parts(arguments: dict[str, Any]) -> None:
-    """Ours: every honest gen_video passes, whatever its strings hold."""
+def test_large_images_and_long_texts_count_as_one_value(arguments: dict[str, Any]) -> None:
+    """Ours: every legitimate gen_video passes, whatever its strings contain."""
     value = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "gen_video", "arguments": arguments}}
     body = orjson.dumps(value)
     assert 1_500_000 < len(body) < 8 * 1024 * 1024
@@ -118,7 +118,7 @@ def test_large_images_and_long_texts_are_no_parts(arguments: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("body", NOT_JSON)
-def test_what_is_not_json_is_answered_in_json_with_status_400(mcp: Mcp, body: bytes) -> None:
+def test_invalid_json_is_answered_in_json_with_status_400(mcp: Mcp, body: bytes) -> None:
     """Spec: 2025-11-25, basic/transports "Sending Messages": an HTTP error status. Ours: the id is null."""
     response = mcp.post(body)
     assert (response.status_code, response.content_type) == (400, "application/json")
@@ -128,8 +128,8 @@ def test_what_is_not_json_is_answered_in_json_with_status_400(mcp: Mcp, body: by
     assert message.startswith("Parse error: the body is not valid JSON")
 
 
-def test_json_is_read_as_utf_8_with_the_last_of_equal_names() -> None:
-    """Spec: RFC 8259, sections 4 and 8.1. Ours: the last one, as nearly every parser does."""
+def test_json_is_utf_8_and_the_last_duplicate_name_wins() -> None:
+    """Spec: RFC 8259, sections 4 and 8.1. Ours: the last value wins, as in nearly every parser."""
     value = jsonrpc.loads('{"a": 1, "a": ["讲解", "\\ud83d\\ude00", 1.5, -0, null]}'.encode())
     assert value == {"a": ["讲解", "😀", 1.5, 0, None]}
 
@@ -138,7 +138,7 @@ def test_json_is_read_as_utf_8_with_the_last_of_equal_names() -> None:
     ("raw", "expected"),
     [
         pytest.param("0", 0, id="zero"),
-        pytest.param("-1", -1, id="negative"),
+        pytest.param("-1", -1, id="negative integer"),
         pytest.param('""', "", id="empty string"),
         pytest.param('"a"', "a", id="string"),
         pytest.param('"讲解"', "讲解", id="Chinese string"),
@@ -147,7 +147,7 @@ def test_json_is_read_as_utf_8_with_the_last_of_equal_names() -> None:
         pytest.param("-9223372036854775808", -(2**63), id="smallest of 64 bits"),
     ],
 )
-def test_strings_and_integers_are_ids_and_come_back_as_they_were(mcp: Mcp, raw: str, expected: str | int) -> None:
+def test_string_and_integer_ids_are_returned_unchanged(mcp: Mcp, raw: str, expected: str | int) -> None:
     """Spec: 2026-07-28, basic/index "Requests": a string or integer; the same id in the response."""
     body = f'{{"jsonrpc":"2.0","id":{raw},"method":"ping"}}'
     assert read(body) == Request(expected, "ping", None)
@@ -160,7 +160,7 @@ def test_strings_and_integers_are_ids_and_come_back_as_they_were(mcp: Mcp, raw: 
     [
         pytest.param("null", id="null"),
         pytest.param("1.5", id="fraction"),
-        pytest.param("1.0", id="whole number written as a fraction"),
+        pytest.param("1.0", id="whole number with a fraction"),
         pytest.param("1e2", id="exponent"),
         pytest.param("true", id="true"),
         pytest.param("false", id="false"),
@@ -171,15 +171,15 @@ def test_strings_and_integers_are_ids_and_come_back_as_they_were(mcp: Mcp, raw: 
         pytest.param("-9223372036854775809", id="below 64 bits"),
     ],
 )
-def test_anything_else_is_no_id_and_is_answered_with_null(mcp: Mcp, raw: str) -> None:
-    """Spec: 2026-07-28, basic/index "Requests": never null. Ours: nor a number that would not come back the same."""
+def test_an_invalid_id_is_answered_with_a_null_id(mcp: Mcp, raw: str) -> None:
+    """Spec: 2026-07-28, basic/index "Requests": never null. Ours: numbers that JSON may alter are invalid too."""
     response = mcp.post(f'{{"jsonrpc":"2.0","id":{raw},"method":"ping"}}'.encode())
     message = 'Invalid Request: "id" must be a string or an integer'
     assert response.status_code == 400
     assert response.get_json() == {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": message}}
 
 
-NO_OBJECT = "Invalid Request: a JSON-RPC message is a JSON object"
+NO_OBJECT = "Invalid Request: a JSON-RPC message must be a JSON object"
 NO_VERSION = 'Invalid Request: "jsonrpc" must be "2.0"'
 NO_METHOD = 'Invalid Request: "method" is missing'
 NO_STRING = 'Invalid Request: "method" must be a string'
@@ -196,19 +196,19 @@ NO_STRING = 'Invalid Request: "method" must be a string'
         pytest.param('{"id":1,"method":"ping"}', NO_VERSION, 1, id="no jsonrpc"),
         pytest.param('{"jsonrpc":"1.0","id":0,"method":"ping"}', NO_VERSION, 0, id="jsonrpc 1.0, id 0"),
         pytest.param('{"jsonrpc":2.0,"id":"","method":"ping"}', NO_VERSION, "", id="jsonrpc as a number, empty id"),
-        pytest.param('{"jsonrpc":"2.0"}', NO_METHOD, None, id="nothing but jsonrpc"),
+        pytest.param('{"jsonrpc":"2.0"}', NO_METHOD, None, id="only jsonrpc"),
         pytest.param('{"jsonrpc":"2.0","id":7}', NO_METHOD, 7, id="no method"),
         pytest.param('{"jsonrpc":"2.0","id":true}', NO_METHOD, None, id="no method, unusable id"),
-        pytest.param('{"jsonrpc":"2.0","id":7,"method":null}', NO_STRING, 7, id="method null"),
-        pytest.param('{"jsonrpc":"2.0","id":7,"method":1}', NO_STRING, 7, id="method a number"),
-        pytest.param('{"jsonrpc":"2.0","id":7,"method":["ping"]}', NO_STRING, 7, id="method an array"),
-        pytest.param('{"jsonrpc":"2.0","method":{}}', NO_STRING, None, id="notification, method an object"),
+        pytest.param('{"jsonrpc":"2.0","id":7,"method":null}', NO_STRING, 7, id="method is null"),
+        pytest.param('{"jsonrpc":"2.0","id":7,"method":1}', NO_STRING, 7, id="method is a number"),
+        pytest.param('{"jsonrpc":"2.0","id":7,"method":["ping"]}', NO_STRING, 7, id="method is an array"),
+        pytest.param('{"jsonrpc":"2.0","method":{}}', NO_STRING, None, id="notification, method is an object"),
         pytest.param('{"jsonrpc":"2.0","id":7,"result":{},"error":{}}', NO_METHOD, 7, id="result and error"),
         pytest.param('{"jsonrpc":"2.0","result":{}}', NO_METHOD, None, id="result without an id"),
         pytest.param('{"jsonrpc":"2.0","id":null,"error":{}}', NO_METHOD, None, id="error with a null id"),
     ],
 )
-def test_json_that_is_no_message_is_refused_with_its_id_where_it_has_one(
+def test_an_invalid_message_is_rejected_with_its_id_if_usable(
     mcp: Mcp, raw: str, message: str, id: str | int | None
 ) -> None:
     """Spec: JSON-RPC 2.0, sections 4 and 5.1; 2026-07-28, basic/index "Error Responses"."""
@@ -229,7 +229,7 @@ def test_json_that_is_no_message_is_refused_with_its_id_where_it_has_one(
         pytest.param('{"jsonrpc":"2.0","id":1,"method":"a","x":1}', Request(1, "a", None), id="unknown member"),
     ],
 )
-def test_messages_are_told_apart_by_method_and_id(raw: str, expected: Message) -> None:
+def test_method_and_id_distinguish_the_kinds_of_messages(raw: str, expected: Message) -> None:
     """Spec: JSON-RPC 2.0, sections 4, 4.1 and 5: a notification has a method and no id, a response no method."""
     assert read(raw) == expected
 
@@ -248,7 +248,7 @@ def test_params_are_an_object_or_absent(params: Any, expected: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("params", [[], [1], "a", "", 0, 1.5, True, False])
-def test_params_that_are_no_object_are_invalid_params(params: Any) -> None:
+def test_params_that_are_not_an_object_are_invalid_params(params: Any) -> None:
     """Spec: 2026-07-28, basic/index "Requests"; JSON-RPC 2.0, section 5.1."""
     with pytest.raises(RpcError) as caught:
         jsonrpc.params_of(Request(1, "a", params))
@@ -256,13 +256,13 @@ def test_params_that_are_no_object_are_invalid_params(params: Any) -> None:
 
 
 @pytest.mark.parametrize("id", [0, "", 1, "a"])
-def test_a_result_is_written_with_its_id(id: str | int) -> None:
+def test_a_result_is_serialized_with_its_id(id: str | int) -> None:
     """Spec: 2026-07-28, basic/index "Result Responses"."""
     assert jsonrpc.loads(jsonrpc.result(id, {"a": "讲"})) == {"jsonrpc": "2.0", "id": id, "result": {"a": "讲"}}
 
 
 @pytest.mark.parametrize("id", [None, 0, "", "a"])
-def test_an_error_has_its_id_or_null_and_data_only_where_there_is_some(id: str | int | None) -> None:
+def test_an_error_has_its_id_or_null_and_no_empty_data(id: str | int | None) -> None:
     """Spec: 2026-07-28, basic/index "Error Responses". Ours: null, because clients lose a message without the field."""
     assert jsonrpc.loads(jsonrpc.error(id, RpcError(-32600, "no", id="other"))) == {
         "jsonrpc": "2.0",

@@ -1,13 +1,14 @@
-"""Revision 2026-07-28 over HTTP: the metadata, the headers that mirror it, and the stamp on results.
+"""Revision 2026-07-28 over HTTP: metadata, the headers that mirror it, and the stamp on results.
 
-What both eras have is in test_methods."""
+Behaviour common to both eras is tested in test_methods.
+"""
 
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
-from scenext_service.tools import instructions
+from scenext_service.tools import failure_people, instructions
 from scenext_service.tools.gen_video import NO_QUESTION
 from tests.support.messages import (
     CLIENT_CAPABILITIES,
@@ -24,7 +25,7 @@ from tests.support.names import SUPPORTED, TOOLS
 
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
-STAMP = {
+STAMP: dict[str, Any] = {
     "resultType": "complete",
     "_meta": {SERVER_INFO: SERVER},
 }
@@ -47,7 +48,7 @@ def mismatch(header: str, value: str, body: str) -> dict[str, Any]:
 
 
 def meta(**changed: Any) -> dict[str, Any]:
-    """Return complete metadata with entries changed, or with None left out: version, capabilities, info."""
+    """Return complete metadata with the given entries changed (version, capabilities, info). None removes an entry."""
     keys = {"version": PROTOCOL_VERSION, "capabilities": CLIENT_CAPABILITIES, "info": CLIENT_INFO}
     merged = {**META, **{keys[short]: value for short, value in changed.items()}}
     return {key: value for key, value in merged.items() if value is not None}
@@ -64,17 +65,17 @@ NO_INFO = f'Invalid params: _meta["{CLIENT_INFO}"] must be an object'
     [
         pytest.param(None, NO_META, id="no params"),
         pytest.param({}, NO_META, id="no metadata"),
-        pytest.param({"_meta": None}, NO_META, id="metadata null"),
-        pytest.param({"_meta": [META]}, NO_META, id="metadata an array"),
-        pytest.param([META], 'Invalid params: "params" must be an object', id="params an array"),
-        pytest.param({"_meta": {}}, NO_VERSION, id="metadata empty"),
+        pytest.param({"_meta": None}, NO_META, id="metadata is null"),
+        pytest.param({"_meta": [META]}, NO_META, id="metadata is an array"),
+        pytest.param([META], 'Invalid params: "params" must be an object', id="params is an array"),
+        pytest.param({"_meta": {}}, NO_VERSION, id="empty metadata"),
         pytest.param({"_meta": meta(version=None)}, NO_VERSION, id="no version"),
-        pytest.param({"_meta": {**META, PROTOCOL_VERSION: None}}, NO_VERSION, id="version null"),
-        pytest.param({"_meta": meta(version=20260728)}, NO_VERSION, id="version a number"),
+        pytest.param({"_meta": {**META, PROTOCOL_VERSION: None}}, NO_VERSION, id="version is null"),
+        pytest.param({"_meta": meta(version=20260728)}, NO_VERSION, id="version is a number"),
         pytest.param({"_meta": meta(capabilities=None)}, NO_CAPABILITIES, id="no capabilities"),
-        pytest.param({"_meta": meta(capabilities=[])}, NO_CAPABILITIES, id="capabilities an array"),
-        pytest.param({"_meta": {**META, CLIENT_CAPABILITIES: None}}, NO_CAPABILITIES, id="capabilities null"),
-        pytest.param({"_meta": meta(info="me")}, NO_INFO, id="client info a string"),
+        pytest.param({"_meta": meta(capabilities=[])}, NO_CAPABILITIES, id="capabilities is an array"),
+        pytest.param({"_meta": {**META, CLIENT_CAPABILITIES: None}}, NO_CAPABILITIES, id="capabilities is null"),
+        pytest.param({"_meta": meta(info="me")}, NO_INFO, id="client info is a string"),
     ],
 )
 def test_incomplete_metadata_is_invalid_params_with_status_400(mcp: Mcp, params: Any, message: str) -> None:
@@ -91,15 +92,15 @@ def test_incomplete_metadata_is_invalid_params_with_status_400(mcp: Mcp, params:
         pytest.param({**META, "progressToken": 1, "com.example/x": None}, id="with other keys"),
     ],
 )
-def test_complete_metadata_is_served(mcp: Mcp, given: dict[str, Any]) -> None:
-    """Spec: 2026-07-28, basic/index "_meta": clientInfo may be absent, other keys are no concern of ours."""
+def test_a_request_with_complete_metadata_is_served(mcp: Mcp, given: dict[str, Any]) -> None:
+    """Spec: 2026-07-28, basic/index "_meta": clientInfo may be absent, and other keys are ignored."""
     response = send(mcp, "tools/list", {"_meta": given}, MIRRORED, id="")
     assert (response.status_code, response.get_json()["id"]) == (200, "")
     assert [tool["name"] for tool in response.get_json()["result"]["tools"]] == [*TOOLS]
 
 
-def test_the_checks_come_one_after_the_other(mcp: Mcp) -> None:
-    """Ours: a request that fails every check is told of one after the other, as each is mended."""
+def test_the_checks_run_in_a_fixed_order(mcp: Mcp) -> None:
+    """Ours: a request that fails every check reports the failures one by one, as each is fixed."""
     params = {"_meta": {PROTOCOL_VERSION: "v999"}, "name": "a"}
     headers = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list", "Mcp-Name": "b"}
 
@@ -120,7 +121,7 @@ def test_the_checks_come_one_after_the_other(mcp: Mcp) -> None:
 
 
 @pytest.mark.parametrize("version", ["v999", "2026-07-29", "2025-11-25", "2024-11-05", ""])
-def test_an_unsupported_version_is_told_with_what_is_supported(mcp: Mcp, version: str) -> None:
+def test_an_unsupported_version_is_rejected_with_supported_versions(mcp: Mcp, version: str) -> None:
     """Spec: 2026-07-28, basic/versioning "Protocol Version Negotiation": 400 with data.supported and data.requested."""
     headers = {"MCP-Protocol-Version": version, "Mcp-Method": "none"}
     assert outcome(send(mcp, "tools/list", {"_meta": meta(version=version)}, headers)) == (400, unsupported(version))
@@ -139,30 +140,32 @@ def test_an_unsupported_version_is_told_with_what_is_supported(mcp: Mcp, version
         pytest.param(
             {**MIRRORED, "MCP-Protocol-Version": "2026-07-28,2026-07-28"},
             mismatch("MCP-Protocol-Version", "2026-07-28,2026-07-28", "2026-07-28"),
-            id="two versions, joined",
+            id="two joined versions",
         ),
         pytest.param(
             {**MIRRORED, "Mcp-Method": "tools/list,tools/list"},
             mismatch("Mcp-Method", "tools/list,tools/list", "tools/list"),
-            id="two methods, joined",
+            id="two joined methods",
         ),
         pytest.param(
-            {**MIRRORED, "Mcp-Method": "Tools/List"}, mismatch("Mcp-Method", "Tools/List", "tools/list"), id="case"
+            {**MIRRORED, "Mcp-Method": "Tools/List"},
+            mismatch("Mcp-Method", "Tools/List", "tools/list"),
+            id="different case",
         ),
         pytest.param({**MIRRORED, "Mcp-Method": ""}, mismatch("Mcp-Method", "", "tools/list"), id="empty method"),
         pytest.param(
             {**MIRRORED, "Mcp-Method": "=?base64?dG9vbHMvbGlzdA==?="},
             mismatch("Mcp-Method", "=?base64?dG9vbHMvbGlzdA==?=", "tools/list"),
-            id="method in the form that only names have",
+            id="Base64 method",
         ),
         pytest.param(
             {**MIRRORED, "Mcp-Method": "m" * 300},
             mismatch("Mcp-Method", "m" * 100, "tools/list"),
-            id="long method, cut",
+            id="long method, truncated",
         ),
     ],
 )
-def test_a_version_or_method_header_that_disagrees_is_a_mismatch(
+def test_a_version_or_method_header_unlike_the_body_is_a_mismatch(
     mcp: Mcp, headers: dict[str, str], answer: dict[str, Any]
 ) -> None:
     """Spec: 2026-07-28, streamable-http "Server Validation", "Case Sensitivity"."""
@@ -170,7 +173,7 @@ def test_a_version_or_method_header_that_disagrees_is_a_mismatch(
 
 
 @pytest.mark.parametrize("name", ["mcp-method", "MCP-METHOD", "Mcp-Method"])
-def test_header_names_are_read_in_any_case(mcp: Mcp, name: str) -> None:
+def test_header_names_are_case_insensitive(mcp: Mcp, name: str) -> None:
     """Spec: 2026-07-28, streamable-http "Case Sensitivity"."""
     headers = {name: "tools/list", "mcp-protocol-version": "2026-07-28"}
     assert send(mcp, "tools/list", {"_meta": META}, headers).status_code == 200
@@ -178,41 +181,39 @@ def test_header_names_are_read_in_any_case(mcp: Mcp, name: str) -> None:
 
 @pytest.mark.parametrize("pad", [" {}", "{} ", "\t{} \t"], ids=["before", "after", "both"])
 @pytest.mark.parametrize("header", ["MCP-Protocol-Version", "Mcp-Method", "Mcp-Name"])
-def test_whitespace_around_a_header_value_is_no_part_of_it(mcp: Mcp, header: str, pad: str) -> None:
-    """Spec: RFC 9110, section 5.5. Some WSGI servers leave it in."""
+def test_whitespace_around_a_header_value_is_ignored(mcp: Mcp, header: str, pad: str) -> None:
+    """Spec: RFC 9110, section 5.5. Some WSGI servers do not strip it."""
     headers = {**NAMED, "Mcp-Name": "gen_video"}
     response = send(
         mcp, "tools/call", {"_meta": META, "name": "gen_video"}, {**headers, header: pad.format(headers[header])}
     )
     content = [{"type": "text", "text": NO_QUESTION}]
-    assert outcome(response) == (
-        200,
-        {"jsonrpc": "2.0", "id": 1, "result": {"content": content, "isError": True, **STAMP}},
-    )
+    result = {"content": content, "isError": True, **STAMP, "_meta": {**failure_people.NO_QUESTION, **STAMP["_meta"]}}
+    assert outcome(response) == (200, {"jsonrpc": "2.0", "id": 1, "result": result})
 
 
 @pytest.mark.parametrize(
     ("name", "header"),
     [
         pytest.param("none", "none", id="plain"),
-        pytest.param("us-west1", "=?base64?dXMtd2VzdDE=?=", id="plain, encoded without need"),
+        pytest.param("us-west1", "=?base64?dXMtd2VzdDE=?=", id="plain, needlessly encoded"),
         pytest.param("Hello, 世界", "=?base64?SGVsbG8sIOS4lueVjA==?=", id="not ASCII"),
         pytest.param(" padded ", "=?base64?IHBhZGRlZCA=?=", id="padded"),
         pytest.param("line1\nline2", "=?base64?bGluZTEKbGluZTI=?=", id="newline"),
         pytest.param("=?base64?literal?=", "=?base64?PT9iYXNlNjQ/bGl0ZXJhbD89?=", id="looks encoded"),
-        pytest.param("=?base64?x", "=?base64?x", id="only begins as encoded"),
-        pytest.param("=?BASE64?YQ==?=", "=?BASE64?YQ==?=", id="marker in another case is plain"),
+        pytest.param("=?base64?x", "=?base64?x", id="starts as if encoded"),
+        pytest.param("=?BASE64?YQ==?=", "=?BASE64?YQ==?=", id="plain, marker in another case"),
         pytest.param("", "", id="empty"),
-        pytest.param("", "=?base64??=", id="empty, encoded"),
+        pytest.param("", "=?base64??=", id="encoded empty name"),
     ],
 )
-def test_a_name_agrees_with_its_header_once_that_is_decoded(mcp: Mcp, name: str, header: str) -> None:
-    """Spec: 2026-07-28, streamable-http "Value Encoding", with its examples. That no tool has the name comes after."""
+def test_a_name_is_compared_with_its_decoded_header(mcp: Mcp, name: str, header: str) -> None:
+    """Spec: 2026-07-28, streamable-http "Value Encoding", with its examples. The unknown tool is a later error."""
     response = send(mcp, "tools/call", {"_meta": META, "name": name}, {**NAMED, "Mcp-Name": header})
     assert outcome(response) == (400, failure(-32602, f"Unknown tool: {name}. {KNOWN_TOOLS}"))
 
 
-def test_an_encoded_name_of_a_tool_is_served(mcp: Mcp) -> None:
+def test_an_encoded_tool_name_is_served(mcp: Mcp) -> None:
     """Spec: 2026-07-28, streamable-http "Value Encoding"."""
     headers = {**NAMED, "mcp-name": "=?base64?Z2VuX3ZpZGVv?="}
     status, answer = outcome(send(mcp, "tools/call", {"_meta": META, "name": "gen_video"}, headers))
@@ -222,15 +223,15 @@ def test_an_encoded_name_of_a_tool_is_served(mcp: Mcp) -> None:
 @pytest.mark.parametrize(
     ("name", "header"),
     [
-        pytest.param("a", "=?base64?YQ?=", id="padding left out"),
+        pytest.param("a", "=?base64?YQ?=", id="missing padding"),
         pytest.param("a", "=?base64?YR==?=", id="stray bits"),
         pytest.param("a", "=?base64?YQ===?=", id="too much padding"),
-        pytest.param("a", "=?base64?Y Q==?=", id="blank inside"),
-        pytest.param("a", "=?base64? YQ== ?=", id="blanks around"),
+        pytest.param("a", "=?base64?Y Q==?=", id="inner space"),
+        pytest.param("a", "=?base64? YQ== ?=", id="surrounding spaces"),
         pytest.param("a>?", "=?base64?YT4_?=", id="URL alphabet"),
         pytest.param("\ufffd", "=?base64?/w==?=", id="not UTF-8"),
-        pytest.param("a", "=?base64?é?=", id="not ASCII inside"),
-        pytest.param("=?base64?literal?=", "=?base64?literal?=", id="a literal that had to be encoded"),
+        pytest.param("a", "=?base64?é?=", id="non-ASCII inside"),
+        pytest.param("=?base64?literal?=", "=?base64?literal?=", id="literal that needs encoding"),
         pytest.param("é", "é", id="not ASCII, unencoded"),
     ],
 )
@@ -244,49 +245,55 @@ def test_a_malformed_name_header_is_a_mismatch(mcp: Mcp, name: str, header: str)
     ("headers", "answer"),
     [
         pytest.param(NAMED, missing("Mcp-Name"), id="missing"),
-        pytest.param({**NAMED, "Mcp-Name": "Gen_video"}, mismatch("Mcp-Name", "Gen_video", "gen_video"), id="case"),
+        pytest.param(
+            {**NAMED, "Mcp-Name": "Gen_video"}, mismatch("Mcp-Name", "Gen_video", "gen_video"), id="different case"
+        ),
         pytest.param(
             {**NAMED, "Mcp-Name": "gen_video,gen_video"},
             mismatch("Mcp-Name", "gen_video,gen_video", "gen_video"),
-            id="two headers, joined",
+            id="two joined headers",
         ),
         pytest.param(
             {**NAMED, "Mcp-Name": "=?base64?cXVlcnlfdmlkZW9fc3RhdHVz?="},
             mismatch("Mcp-Name", "query_video_status", "gen_video"),
-            id="another tool, encoded",
+            id="encoded name of another tool",
         ),
     ],
 )
-def test_a_name_header_that_disagrees_is_a_mismatch(mcp: Mcp, headers: dict[str, str], answer: dict[str, Any]) -> None:
+def test_a_name_header_unlike_the_body_is_a_mismatch(mcp: Mcp, headers: dict[str, str], answer: dict[str, Any]) -> None:
     """Spec: 2026-07-28, streamable-http "Server Validation"."""
     assert outcome(send(mcp, "tools/call", {"_meta": META, "name": "gen_video"}, headers)) == (400, answer)
 
 
-def test_a_long_name_is_cut_in_a_mismatch(mcp: Mcp) -> None:
-    """Ours: an answer does not grow with what a client made up."""
+def test_a_long_name_is_truncated_in_a_mismatch(mcp: Mcp) -> None:
+    """Ours: the size of an error does not depend on the client's input."""
     headers = {**NAMED, "Mcp-Name": "gen_video"}
     answer = mismatch("Mcp-Name", "gen_video", "n" * 100)
     assert outcome(send(mcp, "tools/call", {"_meta": META, "name": "n" * 5_000}, headers)) == (400, answer)
 
 
 @pytest.mark.parametrize("name", [None, 1, ["gen_video"], {}, True])
-def test_a_name_that_is_no_string_is_invalid_params_whatever_its_header(mcp: Mcp, name: Any) -> None:
-    """Spec: 2026-07-28, schema "CallToolRequestParams". Ours: a name that has no header form is refused as a name."""
+def test_a_non_string_name_is_invalid_params_under_any_header(mcp: Mcp, name: Any) -> None:
+    """Spec: 2026-07-28, schema "CallToolRequestParams". Ours: a wrong type is reported before a wrong header."""
     answer = failure(-32602, 'Invalid params: "name" must be a string, the name of a tool')
     params = {"_meta": META, "name": name}
     assert outcome(send(mcp, "tools/call", params, NAMED)) == (400, answer)
     assert outcome(send(mcp, "tools/call", params, {**NAMED, "Mcp-Name": "gen_video"})) == (400, answer)
 
 
-def test_discovery_tells_versions_capabilities_and_identity(mcp: Mcp) -> None:
+def test_discovery_returns_versions_capabilities_and_identity(mcp: Mcp) -> None:
     """Spec: 2026-07-28, server/discover, and schema "Icon".
 
-    Ours: legacy versions too, as clients fall back only to one that is named here; and the icon here alone, because
-    every other answer would be 500 bytes longer.
+    Ours: legacy versions are listed too, because clients fall back only to a listed version. Only this result has the
+    icon, because it would add 500 bytes to every other one.
     """
     result = {
         "supportedVersions": [*SUPPORTED],
-        "capabilities": {"tools": {}, "resources": {}, "extensions": {"io.modelcontextprotocol/ui": {}}},
+        "capabilities": {
+            "tools": {},
+            "resources": {},
+            "extensions": {"io.modelcontextprotocol/ui": {}, "io.modelcontextprotocol/tasks": {}},
+        },
         "instructions": instructions(50, sandbox=True),
         "ttlMs": 3_600_000,
         "cacheScope": "public",

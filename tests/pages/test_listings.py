@@ -13,7 +13,7 @@ from tests.support.messages import KEY, Mcp
 
 SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
 
-# The rules of that schema for what our file uses. Narrower than it, so that a field with a wrong name is noticed.
+# The rules of that schema for the fields of our file. They are stricter, so that a misspelled field is an error.
 INPUT = {
     "description": {"type": "string"},
     "isRequired": {"type": "boolean"},
@@ -101,7 +101,7 @@ def server() -> dict[str, Any]:
     return found
 
 
-def test_server_json_is_what_the_registry_accepts() -> None:
+def test_server_json_follows_the_registry_schema() -> None:
     """Spec: MCP registry, server.json, schema 2025-12-11."""
     valid(server())
 
@@ -110,29 +110,31 @@ def test_server_json_is_what_the_registry_accepts() -> None:
     "wrong",
     [
         pytest.param({"name": "scenext_service"}, id="no namespace"),
-        pytest.param({"description": "x" * 101}, id="a long description"),
-        pytest.param({"version": "^1.0.0"}, id="a range of versions"),
-        pytest.param({"websiteUrl": "YOUR-APP.example.com"}, id="a page without a scheme"),
-        pytest.param({"repository": {"url": "https://github.com/a/b"}}, id="a repository without its host"),
-        pytest.param({"icons": [{"src": "/icon.svg"}]}, id="an icon that is relative"),
-        pytest.param({"remote": []}, id="a field of another name"),
-        pytest.param({"remotes": [{"type": "http", "url": "https://example.com/mcp", "headers": []}]}, id="transport"),
+        pytest.param({"description": "x" * 101}, id="too long description"),
+        pytest.param({"version": "^1.0.0"}, id="version range"),
+        pytest.param({"websiteUrl": "YOUR-APP.example.com"}, id="website without scheme"),
+        pytest.param({"repository": {"url": "https://github.com/a/b"}}, id="repository without source"),
+        pytest.param({"icons": [{"src": "/icon.svg"}]}, id="relative icon"),
+        pytest.param({"remote": []}, id="misspelled field"),
+        pytest.param(
+            {"remotes": [{"type": "http", "url": "https://example.com/mcp", "headers": []}]}, id="unknown transport"
+        ),
     ],
 )
-def test_the_rules_notice_what_the_registry_refuses(wrong: dict[str, Any]) -> None:
-    """Ours: a rule that cannot fail holds nothing."""
+def test_the_rules_reject_invalid_fields(wrong: dict[str, Any]) -> None:
+    """Ours: a rule that cannot fail proves nothing."""
     with pytest.raises(fastjsonschema.JsonSchemaValueException):
         valid({**server(), **wrong})
 
 
 def test_server_json_names_the_endpoint() -> None:
-    """Ours: by its path; the host is the owner's."""
+    """Ours: only the path is fixed; the owner replaces the host."""
     (remote,) = server()["remotes"]
     assert urlsplit(remote["url"]).path == "/mcp"
 
 
-def test_server_json_leads_people_to_the_page_and_shows_the_icon(client: FlaskClient) -> None:
-    """Ours: beside the endpoint, at the same host."""
+def test_server_json_links_to_the_page_and_the_icon(client: FlaskClient) -> None:
+    """Ours: on the same host as the endpoint."""
     website, (icon,) = server()["websiteUrl"], server()["icons"]
     assert f"{website}mcp" == server()["remotes"][0]["url"]
     assert client.get(urlsplit(website).path).content_type == "text/html; charset=utf-8"
@@ -141,7 +143,7 @@ def test_server_json_leads_people_to_the_page_and_shows_the_icon(client: FlaskCl
 
 
 def test_server_json_asks_for_the_key_as_a_secret(mcp: Mcp) -> None:
-    """Ours: a client hides what is typed there; and the header that comes of it is one that the service takes."""
+    """Ours: clients hide a secret while the user types it; the service accepts the resulting header."""
     (header,) = server()["remotes"][0]["headers"]
     (name, variable), *others = header["variables"].items()
     assert others == []
@@ -160,8 +162,8 @@ def test_glama_json_names_maintainers() -> None:
     assert all(isinstance(name, str) and name for name in found["maintainers"])
 
 
-def test_the_licence_is_the_one_that_is_said() -> None:
-    """Ours: in the package's metadata and in both READMEs."""
+def test_the_licence_is_the_same_everywhere() -> None:
+    """Ours: the licence file, the package's metadata and both READMEs agree."""
     assert pages.page("LICENSE").startswith("MIT License\n")
     assert "\nlicense = MIT\n" in pages.page("setup.cfg")
     assert all("[MIT](LICENSE)" in pages.page(name) for name in ("README.md", "README.zh.md"))

@@ -1,4 +1,4 @@
-"""What platforms ask of a repository: Heroku's own rules, and that a page of `docs/deploy` says what is run."""
+"""Requirements of platforms on the repository: Heroku's rules, and pages of `docs/deploy` that match the tests."""
 
 import configparser
 import json
@@ -17,14 +17,14 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from scenext_service.config import from_env
+from scenext_service import __version__
+from scenext_service.config import VARIABLES, from_env
 from tests.interop.hosting.pages import ELSEWHERE, FOLDER, Pages
 from tests.interop.hosting.run import HOSTS
-from tests.support import pages
 from tests.support.pages import ROOT
 from tests.support.server import running
 
-# Of which the buildpack wants exactly one.
+# The buildpack requires exactly one of these.
 PACKAGE_FILES = {"requirements.txt", "Pipfile", "Pipfile.lock", "poetry.lock", "uv.lock"}
 REFUSED = {"runtime.txt", ".venv", "venv", ".heroku"}
 
@@ -32,7 +32,7 @@ SETUP = configparser.ConfigParser()
 SETUP.read_string((ROOT / "setup.cfg").read_text(encoding="utf-8"))
 APP: Any = json.loads((ROOT / "app.json").read_text(encoding="utf-8"))
 
-# Reports, on stderr, each file that is opened for writing and each other change of the file system.
+# Report on stderr each file opened for writing and each other change to the file system.
 WATCHER = """
 import os, sys
 
@@ -48,7 +48,7 @@ sys.addaudithook(watch)
 
 
 def tracked() -> set[str]:
-    """Return what stands at the top of the repository."""
+    """Return the names of the tracked files and folders at the top of the repository."""
     git = shutil.which("git")
     assert git is not None
     listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
@@ -56,15 +56,19 @@ def tracked() -> set[str]:
 
 
 def pins() -> dict[str, str]:
-    """Return the versions of requirements.txt by name."""
+    """Return the pinned versions in requirements.txt by package name."""
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    found = [re.fullmatch(r"([a-z0-9-]+)==([0-9.]+)", line) for line in lines if line and line.lstrip()[0] != "#"]
+    found = [
+        re.fullmatch(r"([a-z0-9-]+)==([0-9.]+(?:\.post[0-9]+)?)", line)
+        for line in lines
+        if line and line.lstrip()[0] != "#"
+    ]
     assert all(found), "a line that is no pin"
     return {match[1]: match[2] for match in found if match}
 
 
 def processes() -> dict[str, str]:
-    """Return the commands of the Procfile by the type of process."""
+    """Return the commands in the Procfile by process type."""
     lines = (ROOT / "Procfile").read_bytes().decode("ascii").splitlines()
     found = [re.fullmatch(r"([A-Za-z0-9_-]+): (\S.*\S)", line) for line in lines]
     assert all(found), "a line that is no process"
@@ -72,24 +76,24 @@ def processes() -> dict[str, str]:
 
 
 def test_there_is_exactly_one_list_of_packages() -> None:
-    """Spec: Heroku, "Python Support": more than one is an error of the build."""
+    """Spec: Heroku, "Python Support": more than one is a build error."""
     assert tracked() & PACKAGE_FILES == {"requirements.txt"}
 
 
-def test_nothing_is_there_that_a_build_refuses_or_warns_of() -> None:
-    """Spec: Heroku, "Python Support": `runtime.txt` is deprecated, a virtual environment in the repository an error."""
+def test_the_repository_has_no_files_that_a_build_rejects() -> None:
+    """Spec: Heroku, "Python Support": `runtime.txt` is deprecated, and a tracked virtual environment is an error."""
     assert tracked() & REFUSED == set()
 
 
-def test_the_python_version_is_one_that_is_supported_here() -> None:
-    """Spec: Heroku, "Specifying a Python Runtime": one line, without a patch release so that fixes are taken."""
+def test_the_python_version_is_supported() -> None:
+    """Spec: Heroku, "Specifying a Python Runtime": one line, without a patch release so that builds get bug fixes."""
     version = (ROOT / ".python-version").read_text(encoding="ascii")
     assert re.fullmatch(r"3\.\d+\n", version)
     assert Version(version.strip()) in SpecifierSet(SETUP["options"]["python_requires"])
 
 
-def test_requirements_are_those_of_setup_cfg_in_versions_that_it_accepts() -> None:
-    """Ours: platforms install the one, pip the other."""
+def test_requirements_txt_matches_setup_cfg() -> None:
+    """Ours: same packages, in versions that setup.cfg accepts; platforms install from one file, pip from the other."""
     text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     direct = set(
         re.findall(r"^(\S+)==.*\n(?:    #.*\n)*?    #(?: via|  ) +scenext-service \(setup\.cfg\)$", text, re.M)
@@ -99,27 +103,26 @@ def test_requirements_are_those_of_setup_cfg_in_versions_that_it_accepts() -> No
     assert [str(requirement) for requirement in needed if pins()[requirement.name] not in requirement.specifier] == []
 
 
-def test_the_procfile_parses_and_starts_a_program_that_is_installed() -> None:
+def test_the_procfile_parses_and_starts_an_installed_program() -> None:
     """Spec: Heroku, "The Procfile": `<process type>: <command>`; only `web` receives requests."""
     assert list(processes()) == ["web"]
     assert processes()["web"].split()[0] in pins()
 
 
-def test_the_deploy_button_asks_for_variables_that_there_are() -> None:
+def test_the_deploy_button_sets_only_documented_variables() -> None:
     """Spec: Heroku, "app.json Schema"."""
-    variables = set(re.findall(r"`(\w+)`", pages.README.read_text(encoding="utf-8")))
-    assert set(APP["env"]) <= variables
+    assert set(APP["env"]) <= set(VARIABLES)
     assert [name for name, entry in APP["env"].items() if not entry["description"]] == []
     assert from_env({name: entry.get("value", "") for name, entry in APP["env"].items()}) == from_env({})
     assert set(APP["formation"]) == set(processes())
 
 
-def test_the_deploy_button_ends_at_a_page_that_answers(client: FlaskClient) -> None:
+def test_the_deploy_button_leads_to_an_existing_page(client: FlaskClient) -> None:
     """Spec: Heroku, "app.json Schema", `success_url`."""
     assert client.get(APP["success_url"]).status_code == 200
 
 
-def test_the_unit_of_systemd_allows_what_gunicorn_is_set_to() -> None:
+def test_the_systemd_limits_cover_the_gunicorn_settings() -> None:
     """Spec: systemd.exec, `LimitNOFILE`, and systemd.resource-control, `TasksMax`, for four processes."""
     settings = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
     unit = configparser.ConfigParser(strict=False, interpolation=None)
@@ -131,16 +134,16 @@ def test_the_unit_of_systemd_allows_what_gunicorn_is_set_to() -> None:
     assert f"{service['WorkingDirectory']}/.venv/bin/gunicorn wsgi:app" == service["ExecStart"]
 
 
-def test_it_serves_in_what_heroku_sets_and_writes_only_temporary_files(tmp_path: Path) -> None:
-    """Spec: Heroku, "Dynos": PYTHONPATH is set, the file system is thrown away; ours: HOME may be unwritable."""
+def test_it_runs_with_heroku_variables_and_writes_only_temporary_files(tmp_path: Path) -> None:
+    """Spec: Heroku, "Dynos": PYTHONPATH is set, and the file system is ephemeral; ours: HOME may be unwritable."""
     watcher, temporary = tmp_path / "watcher", tmp_path / "temporary"
     for folder in (watcher, temporary):
         folder.mkdir()
     (watcher / "sitecustomize.py").write_text(WATCHER, encoding="utf-8")
     environ = {
         "PYTHONPATH": os.pathsep.join([str(watcher), str(ROOT)]),
-        "PYTHONDONTWRITEBYTECODE": "1",  # Python's own, which does without where it cannot
-        "HOME": "/dev/null/home",  # which nobody can write to, root included
+        "PYTHONDONTWRITEBYTECODE": "1",  # Python writes bytecode of its own, and works without it
+        "HOME": "/dev/null/home",  # not writable, even for root
         "TMPDIR": str(temporary),
         "PORT": "5000",
         "WEB_CONCURRENCY": "2",
@@ -155,8 +158,14 @@ def test_it_serves_in_what_heroku_sets_and_writes_only_temporary_files(tmp_path:
     assert [path for path in written if not path.startswith((str(temporary), "/dev/"))] == []
 
 
-def test_every_host_has_its_row_and_every_page_its_host() -> None:
-    """Ours: the index of the pages shows what the last run of `tests.interop.hosting.run` found."""
+def test_the_upgrade_names_the_tag_of_this_version() -> None:
+    """Ours: the tag exists once this version is released, and readers of the page have this version or a newer one."""
+    tags = re.findall(r"git checkout --quiet (\S+)", (FOLDER / "server.md").read_text(encoding="utf-8"))
+    assert tags == [f"v{__version__}"]
+
+
+def test_every_host_has_a_row_and_every_page_a_host() -> None:
+    """Ours: the index of the pages shows the results of the last run of `tests.interop.hosting.run`."""
     lines = (FOLDER / "README.md").read_text(encoding="utf-8").partition("| host | page | result |\n")[2].splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[1:]]
     assert [row[:2] for row in rows] == [
@@ -167,19 +176,19 @@ def test_every_host_has_its_row_and_every_page_its_host() -> None:
 
 
 @pytest.mark.parametrize("host", [host for host in HOSTS if host.quirks], ids=lambda host: host.name)
-def test_a_page_speaks_of_the_quirks_of_its_host(host: Any) -> None:
-    """Ours: whoever meets one finds it."""
+def test_a_page_describes_the_quirks_of_its_host(host: Any) -> None:
+    """Ours: an operator who sees a quirk finds it on the page."""
     text = (FOLDER / host.page).read_text(encoding="utf-8")
     words = {
         "chunked": "chunked body with 411",
-        "Authorization": "keeps `Authorization` to itself",
-        "wait": "`next` says",
+        "Authorization": "does not pass `Authorization` on",
+        "wait": "`next` states",
     }
     assert [step for step in host.quirks if words[step] not in re.sub(r"\s+", " ", text)] == []
 
 
-def test_the_procfile_on_the_pages_is_the_procfile() -> None:
-    """Ours: the start command that other platforms are given."""
+def test_the_pages_show_the_procfile() -> None:
+    """Ours: other platforms use its start command."""
     assert Pages().part("platforms.md", "Other platforms", "procfile") == (ROOT / "Procfile").read_text(
         encoding="utf-8"
     )

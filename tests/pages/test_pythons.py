@@ -1,4 +1,4 @@
-"""The Pythons that are said to be tested are the same everywhere; `.ci/run` reads them from `setup.cfg`."""
+"""The tested Python versions are the same everywhere; `.ci/run` reads them from `setup.cfg`."""
 
 import configparser
 import re
@@ -13,8 +13,8 @@ SETUP.read_string(pages.page("setup.cfg"))
 TESTED = re.findall(r"^Programming Language :: Python :: (3\.\d+)$", SETUP["metadata"]["classifiers"], re.MULTILINE)
 
 
-def test_every_python_that_is_tested_is_supported() -> None:
-    """Ours: and the oldest that is supported is tested."""
+def test_every_tested_python_is_supported() -> None:
+    """Ours: and the oldest supported version is tested."""
     supported = SpecifierSet(SETUP["options"]["python_requires"])
     assert [version for version in TESTED if version not in supported] == []
     assert str(supported) == f">={TESTED[0]}"
@@ -24,17 +24,19 @@ def test_every_python_that_is_tested_is_supported() -> None:
     ("page", "words"),
     [
         pytest.param("README.md", r"\(tested on ([\d., and]+)\)", id="README"),
-        pytest.param("README.zh.md", r"已在 ([\d.、]+) 上测试", id="its translation"),
+        pytest.param("README.zh.md", r"已在 ([\d.、]+) 上测试", id="Chinese README"),
+        pytest.param("README.md", r"badge/Python-([\d._%7C]+)-", id="badge"),
+        pytest.param("README.zh.md", r"badge/Python-([\d._%7C]+)-", id="badge of the Chinese README"),
     ],
 )
-def test_a_readme_says_which_pythons_are_tested(page: str, words: str) -> None:
-    """Ours: whoever has another one knows it before it matters."""
-    said = [re.findall(r"3\.\d+", found) for found in re.findall(words, pages.page(page))]
-    assert said == [TESTED]
+def test_a_readme_lists_the_tested_pythons(page: str, words: str) -> None:
+    """Ours: users of another version know in advance that it is not tested."""
+    named = [re.findall(r"3\.\d+", found) for found in re.findall(words, pages.page(page))]
+    assert named == [TESTED]
 
 
 def test_a_package_is_pinned_to_one_version() -> None:
-    """Ours: what the suite runs with is what is installed, and what the hosts of `docs/deploy` run with."""
+    """Ours: the suite, installations and the hosts of `docs/deploy` all use the same versions."""
     sources = (*SETUP["options.extras_require"].values(), pages.page("tests/interop/hosting/pins.txt"))
     pins = re.findall(r"^([\w.-]+)==([\w.]+)$", "\n".join([pages.page("requirements.txt"), *sources]), re.MULTILINE)
     versions: dict[str, set[str]] = {}
@@ -42,11 +44,11 @@ def test_a_package_is_pinned_to_one_version() -> None:
         versions.setdefault(name.lower(), set()).add(version)
     assert len(versions) > 20
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}
-    assert len(pins) > len(versions)  # some are pinned twice
+    assert len(pins) > len(versions)  # some packages are pinned in more than one file
 
 
 def test_setup_cfg_fmt_keeps_the_classifiers() -> None:
-    """Ours: without its options it takes them out."""
+    """Ours: without its options it removes them."""
     (options,) = re.findall(
         r"entry: setup-cfg-fmt (.+?)(?:  #.*)?$", pages.page(".pre-commit-config.yaml"), re.MULTILINE
     )

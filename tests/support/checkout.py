@@ -1,4 +1,4 @@
-"""A copy of the checkout, to be changed or to be deployed."""
+"""Copy the checkout to modify or deploy it."""
 
 import re
 import shutil
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from .pages import ROOT
 
-_VERSION = Path("scenext_service", "version.py")
+_VERSION = Path("scenext_service", "__init__.py")
 
 
 def copy(folder: Path) -> None:
-    """Copy every file that git knows or would add, as it stands, into a folder."""
+    """Copy every file that git tracks or would add, in its working-tree state, into a folder."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
     for name in filter(None, names):
@@ -21,8 +21,8 @@ def copy(folder: Path) -> None:
 
 
 def set_version(folder: Path, version: str) -> None:
-    """Have the code in a folder say another version of itself."""
+    """Set the version of the code in a folder."""
     path = folder / _VERSION
-    text, count = re.subn(r'(?m)^VERSION = ".*"$', f'VERSION = "{version}"', path.read_text(encoding="utf-8"))
+    text, count = re.subn(r'(?m)^__version__ = ".*"$', f'__version__ = "{version}"', path.read_text(encoding="utf-8"))
     assert count == 1
     path.write_text(text, encoding="utf-8")

@@ -1,12 +1,12 @@
-"""A crowd of callers and a slow Scenext, each a process of its own, so that what is measured is the server.
+"""A load generator and a slow Scenext, each in its own process so that they do not distort the measurements.
 
     python -m tests.support.crowd upstream
-        prints its port, then obeys the lines on its stdin: `latency 1`, `hang`, `peak`
+        print its port, then execute the commands on stdin: `latency 1`, `hang`, `peak`
     python -m tests.support.crowd crowd
-        reads a plan on its stdin, prints `there`, `warm` when the count begins, its report
+        read a plan from stdin; print `there` once it is ready, `warm` once calls count, then its report
 
-Both end by themselves: the upstream with its stdin, the crowd when its plan is over. Every call has an id and a job of
-its own, and every answer is compared with them: an answer to somebody else's call is a wrong answer.
+Both exit on their own: the upstream at the end of stdin, the crowd at the end of its plan. Every call has a unique id
+and job, which are checked in its response. A response that belongs to another call counts as wrong.
 """
 
 import asyncio
@@ -25,35 +25,35 @@ from tests.support.messages import KEY, META
 from tests.support.names import TOOLS
 from tests.support.pages import ROOT
 
-PATIENCE = 60.0  # seconds that a caller waits for an answer
-MISSING = "missing"  # the upstream knows no job whose id begins so
-BUSY = "This server already waits for Scenext"
+PATIENCE = 60.0  # seconds until a caller stops waiting for a response
+MISSING = "missing"  # the upstream responds 404 for job ids with this prefix
+BUSY = "This server has reached its limit of concurrent Scenext calls"
 
 
 @dataclass(frozen=True)
 class Group:
-    """So many callers that do the same in a loop: each calls, waits for its answer, pauses."""
+    """A number of callers that loop: each sends a call, waits for its response, then pauses."""
 
     kind: str
     callers: int
     pause: float = 0.0  # seconds
-    kept: bool = True  # the connection, between calls
+    kept: bool = True  # whether the connection stays open between calls
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Who calls, and for how long. Calls that begin before `warm` seconds are checked and not counted."""
+    """The callers and their duration. Calls that start within the first `warm` seconds are checked but not counted."""
 
     groups: list[Group]
     seconds: float
     warm: float = 0.0
-    one_by_one: bool = False  # each caller is there, and has been greeted by /healthz, before the next comes
-    most: int = 10**9  # calls in all
+    one_by_one: bool = False  # each caller connects, and gets a response from /healthz, before the next one connects
+    most: int = 10**9  # total number of calls
 
 
 @dataclass(frozen=True)
 class Figures:
-    """How many answers of one sort there were, and how long they took in milliseconds."""
+    """Number and latency of the responses with one outcome; latencies are in milliseconds."""
 
     calls: int = 0
     p50: float = 0.0
@@ -63,10 +63,10 @@ class Figures:
 
 @dataclass(frozen=True)
 class Loss:
-    """A call without an answer. Times are of `time.monotonic()`, which all processes share."""
+    """A call without a response. Times are from `time.monotonic()`, which all processes share."""
 
     kind: str
-    port: int  # the caller's; 0 where there was no connection
+    port: int  # the client port, or 0 if there was no connection
     opened: float
     sent: float
     reason: str
@@ -74,17 +74,17 @@ class Loss:
 
 @dataclass
 class Report:
-    """What came of a plan; `figures` go by kind of call, then by outcome: `ok`, `busy`, `error`."""
+    """The results of a plan; `figures` are keyed by kind of call, then by outcome: `ok`, `busy`, `error`."""
 
     figures: dict[str, dict[str, Figures]] = field(default_factory=dict)
     losses: list[Loss] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)  # answers that are not to the call
-    seconds: float = 0.0  # that were counted
-    farewells: int = 0  # answers with `Connection: close`, also in the time to warm up
-    # By outcome, also in the time to warm up: when the last answer came, and the seconds that the slowest took.
+    wrong: list[str] = field(default_factory=list)  # responses that do not match their call
+    seconds: float = 0.0  # duration without the warm-up
+    farewells: int = 0  # responses with `Connection: close`, including the warm-up
+    # By outcome, including the warm-up: the time of the last response, and the seconds that the slowest took.
     last: dict[str, float] = field(default_factory=dict)
     longest: dict[str, float] = field(default_factory=dict)
-    lag: Figures = field(default_factory=Figures)  # of the crowd itself: how late its own timers were
+    lag: Figures = field(default_factory=Figures)  # of the load generator itself: the delay of its timers
 
     def of(self, kind: str, outcome: str = "ok") -> Figures:
         return self.figures.get(kind, {}).get(outcome, Figures())
@@ -106,7 +106,7 @@ class Report:
         return "\n".join(lines)
 
 
-# What is sent and what must come back: each makes the body of call number n, and tells the outcome of its answer.
+# Each function returns the message of one call, and a predicate that checks its result.
 
 
 def _tool(number: int, name: str, arguments: dict[str, str]) -> dict[str, Any]:
@@ -142,7 +142,7 @@ HEALTHY = b'"status":"ok"'
 
 
 def _request(kind: str, number: int, kept: bool) -> tuple[bytes, Callable[[int, bytes], str]]:
-    """Return the bytes of a request, and what tells the outcome of a status and a body."""
+    """Return the bytes of a request, and a function from the status and body of its response to the outcome."""
     last = "" if kept else "Connection: close\r\n"
     if kind == HEALTH:
         head = f"GET /healthz HTTP/1.1\r\nHost: localhost\r\n{last}\r\n"
@@ -174,7 +174,7 @@ def _request(kind: str, number: int, kept: bool) -> tuple[bytes, Callable[[int, 
 
 
 class _Connection:
-    """A connection of one caller; also the place where what happens to its calls is written down."""
+    """The connection of one caller, with its client port and the time at which it opened."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -183,7 +183,7 @@ class _Connection:
         self.port: int = writer.get_extra_info("sockname")[1]
 
     async def exchange(self, request: bytes) -> tuple[int, bytes, bool]:
-        """Send a request; return the status, the body, and whether the server will close."""
+        """Send a request; return the status, the body, and whether the server will close the connection."""
         self._writer.write(request)
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         _, _, length = head.partition("\r\ncontent-length:")
@@ -204,12 +204,12 @@ class Crowd:
         self._times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         self._lags: list[float] = []
         self._calls = 0
-        self._begin = self._end = 0.0  # time.monotonic(), once the callers are there
+        self._begin = self._end = 0.0  # time.monotonic(), set once the callers are ready
 
     async def run(self) -> Report:
-        """Do what the plan says."""
+        """Execute the plan; return its report."""
         lag = asyncio.create_task(self._watch_lag())
-        # Those who pause begin at different times, so that they do not all come at once again and again.
+        # Stagger the callers of a group with pauses, so that they do not stay synchronized.
         cast = [(group, group.pause * n / group.callers) for group in self._plan.groups for n in range(group.callers)]
         came = [await self._greet() if self._plan.one_by_one else None for _ in cast]
         say("there")
@@ -251,7 +251,7 @@ class Crowd:
         while time.monotonic() < self._end and self._calls < self._plan.most:
             self._calls += 1
             number = self._calls
-            if connection is not None and connection.reader.at_eof():  # closed while nothing was asked
+            if connection is not None and connection.reader.at_eof():  # the server closed the idle connection
                 connection.close()
                 connection = None
             sent = time.monotonic()
@@ -265,7 +265,7 @@ class Crowd:
             except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
                 self._lost(group.kind, connection, sent, repr(error))
                 if connection is None:
-                    return  # nobody listens any more
+                    return  # the server accepts no connections any more
                 connection.close()
                 connection = None
                 continue
@@ -302,7 +302,7 @@ def _figures(times: list[float]) -> Figures:
 
 
 class Scenext:
-    """The upstream: it answers every call after `latency` seconds; what comes while it hangs is never answered."""
+    """The upstream. It responds after `latency` seconds; calls that arrive while it hangs never get a response."""
 
     def __init__(self) -> None:
         self._latency = 0.0
@@ -336,7 +336,7 @@ class Scenext:
                 self._peak = max(self._peak, self._open)
                 try:
                     if self._hangs:
-                        await reader.read(1)  # until the caller gives up
+                        await reader.read(1)  # until the client closes the connection
                         break
                     if self._latency:
                         await asyncio.sleep(self._latency)
@@ -365,7 +365,7 @@ def say(line: str) -> None:
 
 
 class Peer:
-    """One of the two as another process, seen from the tests."""
+    """Handle of a child process that runs one of the two roles."""
 
     def __init__(self, role: str) -> None:
         command = [sys.executable, "-m", "tests.support.crowd", role]
@@ -395,18 +395,18 @@ class Peer:
 
 
 class Upstream:
-    """The slow Scenext, seen from the tests."""
+    """Handle of the slow Scenext."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self.url = f"http://127.0.0.1:{int(peer.hear())}"
 
     def latency(self, seconds: float) -> int:
-        """Answer after so many seconds from now on; return the most calls at the same time since the last command."""
+        """Respond after the given seconds from now on; return the peak of concurrent calls since the last command."""
         return self._obey(f"latency {seconds}")
 
     def hang(self) -> int:
-        """Answer nothing that comes from now on; return the most calls at the same time since the last command."""
+        """Leave new calls without a response; return the peak of concurrent calls since the last command."""
         return self._obey("hang")
 
     def _obey(self, command: str) -> int:
@@ -415,17 +415,17 @@ class Upstream:
 
 
 class Calls:
-    """A crowd that is under way."""
+    """Handle of a running crowd."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
 
     def wait_until(self, word: str) -> None:
-        """Wait for `there`: who comes one by one has come; then for `warm`: from now on calls are counted."""
+        """Wait for `there`, when one-by-one callers have connected; then for `warm`, when calls start to count."""
         assert self._peer.hear().decode() == f"{word}\n"
 
     def report(self) -> Report:
-        """Wait for the end, and return what came of it."""
+        """Wait for the end of the plan, and return its report."""
         found = orjson.loads(self._peer.hear())
         found["figures"] = {
             kind: {outcome: Figures(**figures) for outcome, figures in outcomes.items()}
@@ -437,7 +437,7 @@ class Calls:
 
 @contextmanager
 def upstream() -> Iterator[Upstream]:
-    """Run the slow Scenext."""
+    """Run the slow Scenext in a child process."""
     peer = Peer("upstream")
     try:
         yield Upstream(peer)
@@ -447,7 +447,7 @@ def upstream() -> Iterator[Upstream]:
 
 @contextmanager
 def crowd(port: int, plan: Plan) -> Iterator[Calls]:
-    """Let a crowd loose on a server."""
+    """Run a plan against a server in a child process."""
     peer = Peer("crowd")
     try:
         peer.tell(orjson.dumps({"port": port, **asdict(plan)}))
@@ -457,7 +457,7 @@ def crowd(port: int, plan: Plan) -> Iterator[Calls]:
 
 
 def main(role: str) -> None:
-    """Be the upstream or the crowd."""
+    """Run as the upstream or as the crowd."""
     if role == "upstream":
         asyncio.run(Scenext().run())
         return

@@ -1,7 +1,7 @@
-"""What the pages for people say, read from them: commands, examples, tables, headings, links.
+"""Read the documentation pages: commands, examples, tables, headings and links.
 
-`python tests/support/pages.py Run` prints the first command of a section of the README. The continuous integration runs
-what this prints, and the tests compare the pages with the code, and each page with its translation.
+`python tests/support/pages.py Test` prints the command of the README's section "Test". Continuous integration runs this
+command, and that of "Try it". The tests compare the pages with the code, and each page with its translation.
 """
 
 import json
@@ -14,9 +14,14 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+ENGLISH_ONLY = ("CONTRIBUTING.md", "CHANGELOG.md", "docs/maintaining.md")
 _ENGLISH = [
     "README.md",
-    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if path.suffixes == [".md"]),
+    *sorted(
+        name
+        for path in (ROOT / "docs").glob("*.md")
+        if path.suffixes == [".md"] and (name := f"docs/{path.name}") not in ENGLISH_ONLY
+    ),
 ]
 TRANSLATIONS = {name: f"{name.removesuffix('.md')}.zh.md" for name in _ENGLISH}
 
@@ -32,20 +37,20 @@ class Block(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table: its cells as they are written, row by row without the header, and the headings above it."""
+    """A table: its raw cells by row, without the header row, and the headings above it, outermost first."""
 
     rows: list[list[str]]
     headings: tuple[str, ...]
 
     def column(self, number: int) -> list[str]:
-        """Return a column's cells without their ticks."""
+        """Return the cells of a column without backticks."""
         return [row[number].strip("`") for row in self.rows]
 
 
 class Example(NamedTuple):
-    """A curl command, the request that it sends, and the answer that a page shows for it.
+    """A curl command on a page, the request that it sends, and the response that the page shows.
 
-    `program` is what `python3 -c` is given, where the answer is piped into that; the page then shows what it prints.
+    `program` is the argument of `python3 -c` if the command pipes the response into it. Then `answer` is its output.
     """
 
     page: str
@@ -75,7 +80,7 @@ def page(name: str) -> str:
 
 
 def headings(text: str) -> list[tuple[int, str]]:
-    """Return the level and the words of each heading, in order."""
+    """Return the level and the text of each heading, in order."""
     return [(len(match[1]), match[2]) for match in re.finditer(r"^(#+) (.+)$", _FENCE.sub("", text), re.MULTILINE)]
 
 
@@ -93,23 +98,26 @@ def tables(text: str) -> list[Table]:
 
 
 def links(text: str) -> list[str]:
-    """Return where the links and images of a Markdown text lead, in order."""
+    """Return the targets of the links and images of a Markdown text, in order."""
     return re.findall(r"\]\(([^)\s]+)\)", _FENCE.sub("", text))
 
 
 def anchor(heading: str) -> str:
-    """Return the fragment that leads to a heading, as GitHub makes it."""
+    """Return the URL fragment that GitHub generates for a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def command(section: str) -> str:
-    """Return the first shell command below a heading."""
+    """Return the shell command below a heading that installs the packages in a clone, and uses them."""
     text = README.read_text(encoding="utf-8")
-    return next(block.text for block in blocks(text) if section in block.headings and block.language == "sh")
+    found = [block.text for block in blocks(text) if section in block.headings and "python3 -m venv" in block.text]
+    if not found:
+        raise ValueError(f"README.md has no command that installs the packages below the heading {section}")
+    return found[0]
 
 
 def examples() -> list[Example]:
-    """Return every curl command of the English pages that is followed by its answer."""
+    """Return every curl command of the English pages that is followed by its response or output."""
     return [
         _example(name, first.text, second.text)
         for name in TRANSLATIONS

@@ -1,6 +1,7 @@
-"""A Scenext without a network: a transport of requests that notes what it gets and answers what a test says."""
+"""A Scenext without a network: a transport adapter that records requests and returns scripted responses."""
 
 import io
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,14 +11,26 @@ import requests
 import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from scenext_service.scenext.sandbox import Sandbox
+from scenext_service.scenext.sandbox.adapter import Sandbox
+from scenext_service.tools.waiting import Clock
 
 NOW = 1_795_000_000.0  # the sandbox's clock: 2026-11-18
 
 
+class SkippedWaits:
+    """The clock of an application whose calls sleep without waiting. A new call must find `skipped` at zero."""
+
+    def __init__(self) -> None:
+        self.skipped = 0.0
+        self.clock = Clock(lambda: time.monotonic() + self.skipped, self._skip, lambda: NOW + self.skipped)
+
+    def _skip(self, seconds: float) -> None:
+        self.skipped += seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What Scenext sends: a body as it is, or anything else as JSON."""
+    """A response of Scenext; a body of bytes is sent unchanged, anything else as JSON."""
 
     status: int
     body: Any
@@ -29,7 +42,7 @@ Script = Callable[[requests.PreparedRequest], Reply]
 
 
 class ScriptedScenext(BaseAdapter):
-    """Answers as `script` does, or as the sandbox where there is none. `requests` is what it got, in order."""
+    """Respond with `script`, or as the sandbox if it is None. `requests` holds all requests, in order."""
 
     def __init__(self, script: Script | None = None) -> None:
         super().__init__()
@@ -52,15 +65,15 @@ class ScriptedScenext(BaseAdapter):
         self._sandbox.close()
 
     def answers(self, status: int, body: Any) -> None:
-        """Answer whatever comes with a status and a body."""
+        """Respond to every request with this status and body."""
         self.script = lambda request: Reply(status, body)
 
     def succeeds(self, data: Any) -> None:
-        """Answer whatever comes with a success that holds `data`."""
+        """Respond to every request with a success that contains `data`."""
         self.answers(200, {"status": "success", "data": data})
 
     def fails(self, error: Exception) -> None:
-        """Raise an error, whatever comes."""
+        """Raise an error for every request."""
 
         def script(request: requests.PreparedRequest) -> Reply:
             raise error
@@ -68,5 +81,5 @@ class ScriptedScenext(BaseAdapter):
         self.script = script
 
     def sent(self, header: str) -> list[str | bytes | None]:
-        """Return what each request had in a header, None where it had none."""
+        """Return the value of a header in each request, or None if it is absent."""
         return [request.headers.get(header) for request in self.requests]

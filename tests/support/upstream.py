@@ -1,7 +1,7 @@
-"""A Scenext on loopback that misbehaves on demand: the first part of a request's path names how it is answered.
+"""A Scenext on loopback that misbehaves on demand: the first segment of a request's path selects the behaviour.
 
-Plain sockets, because no HTTP server can be made to break HTTP. It is its own proxy too: `CONNECT` opens a tunnel to
-itself, and the first label of the host names how that goes.
+It uses plain sockets, because no HTTP server can be made to violate HTTP. It is also its own proxy: `CONNECT` opens a
+tunnel to itself, and the first label of the host selects the behaviour of the tunnel.
 """
 
 import errno
@@ -13,14 +13,14 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import orjson
 
-CERTIFICATE = Path(__file__).with_name("loopback.pem")  # of 127.0.0.1, localhost and two hosts behind the proxy
+CERTIFICATE = Path(__file__).with_name("loopback.pem")  # for 127.0.0.1, localhost and two hosts behind the proxy
 MIB = 1024 * 1024
 
 JOB: dict[str, Any] = {
@@ -33,7 +33,7 @@ GOOD = orjson.dumps({"status": "success", "data": JOB})
 
 
 class Request(NamedTuple):
-    """A request as it arrived; the names of its headers in lower case."""
+    """A received request; header names are in lower case."""
 
     connection: int
     method: str
@@ -43,7 +43,7 @@ class Request(NamedTuple):
 
 
 class Exchange(NamedTuple):
-    """A request to be answered, on the socket it came from."""
+    """A request, with the socket for its response."""
 
     upstream: "Upstream"
     sock: socket.socket
@@ -54,7 +54,7 @@ class Exchange(NamedTuple):
         self.sock.sendall(data)
 
     def hung_up(self, seconds: float | None = None) -> bool:
-        """Wait for the client to hang up, and tell whether it has."""
+        """Wait for the client to close the connection, at most for `seconds`; return whether it has."""
         self.sock.settimeout(seconds)
         try:
             return not self.sock.recv(65536)
@@ -62,23 +62,23 @@ class Exchange(NamedTuple):
             return False
 
     def drip(self, data: bytes) -> None:
-        """Send a byte every 20 ms until the client hangs up."""
+        """Send a byte every 20 ms until the data or the connection ends."""
         for byte in data:
             self.send(bytes([byte]))
             if self.hung_up(0.02):
                 return
 
     def flood(self, data: bytes) -> None:
-        """Send the same again and again until the client hangs up, which ends in an OSError."""
+        """Send the same data repeatedly until the client closes the connection, which raises OSError."""
         while True:
             self.send(data)
 
 
-Behaviour = Callable[[Exchange], Any]  # what it returns tells whether the connection is kept
+Behaviour = Callable[[Exchange], Any]  # returns whether to keep the connection open
 
 
 def answer(status: int, body: bytes = b"", *headers: str) -> bytes:
-    """Write an answer."""
+    """Return a raw HTTP response."""
     lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
@@ -89,7 +89,7 @@ def _chunks(*chunks: bytes) -> bytes:
 
 
 def padded(size: int) -> bytes:
-    """Write the good answer's body in so many bytes."""
+    """Return the body of a successful response, padded to `size` bytes."""
     return GOOD + b" " * (size - len(GOOD))
 
 
@@ -135,8 +135,24 @@ def _holding(exchange: Exchange) -> bool:
     return True
 
 
+def _holding_start(exchange: Exchange) -> bool:
+    """Hold a POST, which starts a job, until the test releases it; respond to a status query at once."""
+    if exchange.request.method == "POST":
+        return _holding(exchange)
+    exchange.send(answer(200, GOOD))
+    return True
+
+
+def _good_then_silent(exchange: Exchange) -> bool:
+    """Respond with success until the test sets `hangs`, then not at all."""
+    if exchange.upstream.hangs.is_set():
+        return _silent(exchange)
+    exchange.send(answer(200, GOOD))
+    return True
+
+
 def _every_other(bad: Behaviour) -> Behaviour:
-    """Answer well the first time, badly the second, and so on."""
+    """Alternate between a successful response and the bad behaviour."""
 
     def behave(exchange: Exchange) -> Any:
         if len(exchange.upstream.requests) % 2 == 0:
@@ -148,7 +164,7 @@ def _every_other(bad: Behaviour) -> Behaviour:
 
 
 def _echoing(status: int) -> Behaviour:
-    """Answer as some APIs do: with what they refuse."""
+    """Respond as some APIs do, with the rejected key in the message."""
 
     def behave(exchange: Exchange) -> None:
         message = f"no such key: {exchange.request.headers['authorization']}"
@@ -158,17 +174,20 @@ def _echoing(status: int) -> Behaviour:
 
 
 def own(request: Request, size: int = 0) -> bytes:
-    """Write the answer to one request: whose it is, and about which job; padded to `size` bytes in all."""
+    """Return a response that names the job and the end of the key of its request, padded to `size` bytes in total."""
     data = {"task_id": request.target.rpartition("/")[2], "of": request.headers["authorization"][-8:], "pad": ""}
     plain = answer(200, orjson.dumps({"status": "success", "data": data}))
     if not size:
         return plain
-    data["pad"] = "x" * (size - len(plain) - 2)  # two more digits in the length
+    data["pad"] = "x" * (size - len(plain) - 2)  # the length has two more digits
     return answer(200, orjson.dumps({"status": "success", "data": data}))
 
 
 def _own(before: bytes = b"", between: float = 0, after: float | None = None, size: int = 0) -> Behaviour:
-    """Answer a request of its own, with something before it, or once more after it: in seconds; 0 is in one piece."""
+    """Respond with `own`, preceded by other bytes or followed by the same response.
+
+    `between` and `after` are delays in seconds. With 0, both parts are sent together. With None, nothing is repeated.
+    """
 
     def behave(exchange: Exchange) -> bool:
         written = own(exchange.request, size)
@@ -189,11 +208,11 @@ def _own(before: bytes = b"", between: float = 0, after: float | None = None, si
 
 
 def informational(status: int) -> bytes:
-    """Write an informational response, as a content delivery network sends it before the answer."""
+    """Return an informational response, which content delivery networks send before the final response."""
     return b"HTTP/1.1 %d Early\r\nLink: </style.css>; rel=preload\r\n\r\n" % status
 
 
-# What makes a client take one request's answer for another's.
+# Behaviours that can make a client take the response to one request for that to another.
 SHIFTS: Mapping[str, Behaviour] = {
     "after-102": _own(informational(102), 0.02),
     "after-103": _own(informational(103), 0.02),
@@ -204,7 +223,7 @@ SHIFTS: Mapping[str, Behaviour] = {
     "body-of-204-with-length": _own(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", 0.02),
     "body-of-304": _own(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n", 0.02),
     "twice-at-once": _own(after=0),
-    "twice-8192": _own(after=0, size=8192),  # http.client reads so much at a time; TLS keeps the rest
+    "twice-8192": _own(after=0, size=8192),  # http.client reads in blocks of this size; TLS buffers the rest
     "twice-and-reset": lambda exchange: _own(after=0)(exchange) and _resetting(exchange),
     "twice-after-1-ms": _own(after=0.001),
     "twice-after-20-ms": _own(after=0.02),
@@ -215,7 +234,7 @@ _BOMB = gzip.compress(bytes(64 * MIB))
 _HEAD = answer(200, GOOD).removesuffix(GOOD)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-# Whole answers, after which the connection is kept.
+# Complete responses, after which the connection stays open.
 ANSWERS: Mapping[str, bytes] = {
     "api": answer(200, GOOD),
     "created": answer(201, GOOD),
@@ -233,6 +252,7 @@ ANSWERS: Mapping[str, bytes] = {
     "no-data": answer(200, b'{"status": "success"}'),
     "data-array": answer(200, b'{"status": "success", "data": [1]}'),
     "rejected": answer(200, b'{"status": "error", "message": "This job was removed"}'),
+    "firewall": answer(403, b"<html><body>Your request was blocked.</body></html>", "Content-Type: text/html"),
     "too-large": answer(200, padded(5 * MIB)),
     "bomb": answer(200, _BOMB, "Content-Encoding: gzip"),
     "broken-gzip": answer(200, b"\x1f\x8b\x08" + GOOD, "Content-Encoding: gzip"),
@@ -244,7 +264,7 @@ ANSWERS: Mapping[str, bytes] = {
     "two-lengths": answer(200, GOOD, "Content-Length: 1"),
 }
 
-# Everything else; the connection is closed unless the behaviour returns True.
+# All other behaviours. The connection is closed unless the behaviour returns True.
 BEHAVIOURS: Mapping[str, Behaviour] = {
     **SHIFTS,
     "until-close": _sending(b"HTTP/1.0 200 OK\r\n\r\n" + GOOD),
@@ -252,9 +272,11 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
     "echo": _echoing(200),
     "echo-401": _echoing(401),
     "hold": _holding,
+    "hold-start": _holding_start,
+    "good-then-silent": _good_then_silent,
     "late": _late,
     "good-then-closed": _every_other(_closing),
-    "good-then-401": _every_other(_sending(answer(401, b"{}"))),
+    "good-then-401": _every_other(_sending(answer(401, b'{"status": "error", "message": "because"}'))),
     "closed": _closing,
     "reset": _resetting,
     "half-head": _sending(_HEAD[:-9]),
@@ -278,7 +300,7 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
 
 
 class Upstream:
-    """The server. Everything it got is in `requests`; `answers` takes a test's own answers, by name."""
+    """The simulated server. `requests` records all requests; tests can add responses to `answers`, by name."""
 
     def __init__(self, *, tls: bool = False) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -293,9 +315,10 @@ class Upstream:
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.answers = dict(ANSWERS)
         self.requests: list[Request] = []
-        self.connections = 0  # accepted so far
-        self.arrived = threading.Semaphore(0)  # counts the requests that `hold` keeps waiting
-        self.let_go = threading.Event()  # lets them go
+        self.connections = 0  # number accepted so far
+        self.arrived = threading.Semaphore(0)  # counts the requests that `hold` is holding
+        self.let_go = threading.Event()  # releases the held requests
+        self.hangs = threading.Event()  # makes `good-then-silent` stop responding
 
     def __enter__(self) -> Self:
         self._start(self._accept)
@@ -310,18 +333,28 @@ class Upstream:
         with self._changed:
             for sock in self._open.values():
                 with suppress(OSError):
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not SSLSocket's: it is in use in its thread
+                    socket.socket.shutdown(
+                        sock, socket.SHUT_RDWR
+                    )  # SSLSocket's own shutdown is not safe here, because another thread uses the socket
         for thread in self._threads:
             thread.join(5)
         assert not any(thread.is_alive() for thread in self._threads)
 
     def environ(self, behaviour: str) -> dict[str, str]:
-        """Return the variables that have a service call this, over the network, and be answered so."""
-        base_url = f"{self.url}/{behaviour}"
-        return {"SCENEXT_SANDBOX": "", "SCENEXT_API_BASE_URL": base_url, "no_proxy": "*", "NO_PROXY": "*"}
+        """Return the environment variables that connect the service to this upstream with the given behaviour.
+
+        The repeat window is off, because most tests send equal calls and expect each to arrive.
+        """
+        return {
+            "SCENEXT_SANDBOX": "",
+            "SCENEXT_API_BASE_URL": f"{self.url}/{behaviour}",
+            "SCENEXT_REPEAT_WINDOW": "0",
+            "no_proxy": "*",
+            "NO_PROXY": "*",
+        }
 
     def open_connections(self, expected: int) -> int:
-        """Return how many connections are open, once they are as many as expected or two seconds have passed."""
+        """Wait up to two seconds for the expected number of open connections; return the actual number."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._open) == expected, 2)
             return len(self._open)
@@ -336,7 +369,7 @@ class Upstream:
             try:
                 sock, _ = self._listener.accept()
             except OSError as error:
-                if error.errno != errno.EMFILE:  # a test took all descriptors before this thread was here again
+                if error.errno != errno.EMFILE:  # a test has used up all descriptors
                     raise
                 time.sleep(0.01)
                 continue
@@ -362,7 +395,7 @@ class Upstream:
         return secure
 
     def _serve(self, number: int, sock: socket.socket) -> None:
-        with suppress(OSError):  # the client hung up
+        with suppress(OSError):  # the client closed the connection
             if self._tls:
                 sock = self._secure(number, sock)
             while request := _receive(number, sock):
@@ -387,7 +420,7 @@ class Upstream:
 
 
 def _tunnel(exchange: Exchange) -> bool:
-    """Answer a CONNECT; tell whether TLS follows."""
+    """Respond to a CONNECT; return whether TLS follows."""
     label = exchange.request.target.split(".")[0]
     if label == "refused":
         exchange.send(answer(407))
@@ -402,13 +435,13 @@ def _tunnel(exchange: Exchange) -> bool:
         exchange.upstream.let_go.wait(2)
         return False
     if label in ("closed", "reset"):
-        exchange.hung_up()  # no: this takes the greeting of TLS
+        exchange.hung_up()  # reads the TLS ClientHello
         return _closing(exchange) if label == "closed" else _resetting(exchange)
     return True
 
 
 def _receive(number: int, sock: socket.socket) -> Request | None:
-    """Read a request; None where there is none: an end, or TLS, which is answered as web servers do."""
+    """Read a request. Return None at the end of the connection, or on TLS, which gets a 400 as from web servers."""
     data = b""
     sock.settimeout(None)
     while b"\r\n\r\n" not in data:
@@ -431,15 +464,43 @@ def _receive(number: int, sock: socket.socket) -> Request | None:
 
 @contextmanager
 def closed_port() -> Iterator[int]:
-    """Yield a port that refuses connections, and that nobody else can take."""
+    """Yield a port that refuses connections, and that no other process can bind."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         yield sock.getsockname()[1]
 
 
 @contextmanager
+def full_listener(host: str, port: int = 0) -> Iterator[socket.socket]:
+    """Yield a listener with a full backlog, which drops every SYN until connections are accepted."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(family))
+        listener.bind((host, port))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket(family))
+            filler.setblocking(False)
+            with suppress(BlockingIOError):
+                filler.connect(listener.getsockname())
+        yield listener
+
+
+def resolved(listener: socket.socket) -> Any:
+    """Return the address of a listener as getaddrinfo returns it."""
+    return (listener.family, socket.SOCK_STREAM, 0, "", listener.getsockname())
+
+
+@contextmanager
+def dead_address(host: str, port: int = 0) -> Iterator[Any]:
+    """Yield a loopback address that drops every SYN, as getaddrinfo returns it."""
+    with full_listener(host, port) as listener:
+        yield resolved(listener)
+
+
+@contextmanager
 def deaf_port() -> Iterator[int]:
-    """Yield a port that takes connections, and never reads from one."""
+    """Yield a port that accepts connections and never reads from them."""
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.bind(("127.0.0.1", 0))

@@ -1,5 +1,6 @@
-"""Callers who wait for a job, many of them in one thread: each on a connection of its own, ended by its answer."""
+"""Clients that wait for a job, many in one thread: each has its own connection, which its response ends."""
 
+import itertools
 import selectors
 import socket
 import time
@@ -16,7 +17,7 @@ STREAM, BODY = "application/json, text/event-stream", "application/json"
 
 @dataclass(slots=True)
 class Waiter:
-    """A caller: when he asked, when the first and the last byte came (time.monotonic()), and what he got."""
+    """A waiting client: time.monotonic() of its request and of the first and last byte, and the response."""
 
     sock: socket.socket
     asked: float
@@ -26,12 +27,12 @@ class Waiter:
 
     @property
     def answered(self) -> bool:
-        """Whether he got the whole answer to a call that found a job under way."""
+        """Whether the client got a complete response to a wait for a job in progress."""
         return bool(self.ended) and b'\\"next\\":\\"Call query_video_status again now' in self.data
 
     @property
     def refused(self) -> bool:
-        """Whether he was answered at once, because there was no place to wait."""
+        """Whether the call returned without waiting, because the server had no free place for a wait."""
         return b'\\"next\\":\\"This server cannot wait' in self.data
 
     def leave(self) -> None:
@@ -39,27 +40,42 @@ class Waiter:
         self.sock.close()
 
 
+_CALLERS = itertools.count()
+
+
 def wait(port: int, seconds: int, accept: str = STREAM, task_id: str = "sandbox-in-progress") -> Waiter:
-    """Have one caller wait; with a progress token where he takes a stream."""
+    """Send a waiting call with a unique key, and with a progress token if the client accepts a stream."""
     call = {"name": "query_video_status", "arguments": {"task_id": task_id, "wait_seconds": seconds, "frames": "none"}}
     params = {**call, "_meta": {"progressToken": 1}} if accept == STREAM else call
     body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
     lines = ["POST /mcp HTTP/1.1", "Host: localhost", "Connection: close", "Content-Type: application/json"]
-    lines += [f"Accept: {accept}", f"X-API-Key: {KEY}", f"Content-Length: {len(body)}"]
+    lines += [f"Accept: {accept}", f"X-API-Key: {KEY}-{next(_CALLERS)}", f"Content-Length: {len(body)}"]
     sock = socket.create_connection(("127.0.0.1", port), timeout=30)
     sock.sendall("\r\n".join([*lines, "", ""]).encode() + body)
     return Waiter(sock, time.monotonic())
 
 
+def start_and_leave(port: int) -> None:
+    """Start a job, and close for writing in the same TCP segment as the last byte of the request."""
+    call = {"name": "gen_video", "arguments": {"question": "1+1"}}
+    body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call})
+    headers = ["Host: localhost", f"X-API-Key: {KEY}", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        sock.sendall("\r\n".join(["POST /mcp HTTP/1.1", *headers, "", ""]).encode() + body)
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(12) == b"HTTP/1.1 200"
+
+
 def collect(waiters: Iterable[Waiter], seconds: float, until_first: bool = False) -> None:
-    """Read what comes, for so long at most, until each has his answer; or with `until_first` a first byte."""
+    """Read until every client has its response, or a first byte if `until_first`, but at most for `seconds`."""
     end = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
         for waiter in waiters:
             if not waiter.ended and not (until_first and waiter.first):
                 selector.register(waiter.sock, selectors.EVENT_READ, waiter)
-        while selector.get_map() and (left := end - time.monotonic()) > 0:
-            for key, _ in selector.select(left):
+        while selector.get_map() and (remaining := end - time.monotonic()) > 0:
+            for key, _ in selector.select(remaining):
                 waiter = key.data
                 data = b""
                 with suppress(ConnectionResetError):

@@ -1,9 +1,12 @@
-"""`Credentials.key_for`: whose key a call is made with."""
+"""`Credentials.key_for`: which API key a call uses."""
+
+from itertools import product
 
 import pytest
 
 from scenext_service.scenext.failures import KeyMissing, KeyPlaceholder, KeyUnusable, ScenextError
-from scenext_service.tools.credentials import Credentials
+from scenext_service.tools.api_call import Credentials
+from tests.support.cases import case
 
 OWN, OTHER = "caller-key-0000000001", "caller-key-0000000002"
 SHARED, TOKEN = "operator-key-00000001", "operator-token-000001"
@@ -19,70 +22,69 @@ PLACEHOLDER = Credentials(shared_key="YOUR_API_KEY", access_token=TOKEN)
     "authorization",
     [
         pytest.param(f"Bearer {OWN}", id="Bearer"),
-        pytest.param(f"bearer {OWN}", id="lower-case"),
-        pytest.param(f"BEARER {OWN}", id="upper-case"),
-        pytest.param(f"Bearer  \t {OWN} ", id="blanks-around"),
-        pytest.param(OWN, id="bare"),
-        pytest.param(f" {OWN} ", id="bare-blanks-around"),
+        pytest.param(f"bearer {OWN}", id="lower case"),
+        pytest.param(f"BEARER {OWN}", id="upper case"),
+        pytest.param(f"Bearer  \t {OWN} ", id="surrounding whitespace"),
+        pytest.param(OWN, id="bare key"),
+        pytest.param(f" {OWN} ", id="bare key with surrounding whitespace"),
     ],
 )
-@pytest.mark.parametrize("api_key", [None, OTHER, "one,two"])
-@pytest.mark.parametrize("config", [ALONE, LENT, GUARDED], ids=["alone", "lent", "guarded"])
-def test_a_key_in_authorization_comes_before_every_other(
-    authorization: str, api_key: str | None, config: Credentials
-) -> None:
+def test_a_key_in_authorization_takes_precedence(authorization: str) -> None:
     """Ours: the order of the sources."""
-    assert config.key_for(authorization, api_key) == OWN
+    for api_key, config in product((None, OTHER, "one,two"), (ALONE, LENT, GUARDED)):
+        with case(api_key, config):
+            assert config.key_for(authorization, api_key) == OWN
 
 
-@pytest.mark.parametrize(
-    "authorization",
-    [
-        pytest.param(None, id="absent"),
-        pytest.param("", id="empty"),
-        pytest.param(" \t ", id="blank"),
-        pytest.param("Bearer", id="Bearer-alone"),
-        pytest.param("Bearer   ", id="Bearer-blank"),
-        pytest.param("Basic dXNlcjpwYXNz", id="Basic"),
-        pytest.param("basic dXNlcjpwYXNz", id="basic"),
-        pytest.param('Digest username="Mufasa", realm="a"', id="Digest"),
-        pytest.param("AWS4-HMAC-SHA256 Credential=a", id="another-scheme"),
-    ],
+NO_KEY = (
+    None,
+    "",
+    " \t ",
+    "Bearer",
+    "Bearer   ",
+    "Basic dXNlcjpwYXNz",
+    "basic dXNlcjpwYXNz",
+    'Digest username="Mufasa", realm="a"',
+    "AWS4-HMAC-SHA256 Credential=a",
 )
+
+
 @pytest.mark.parametrize(
     ("api_key", "config", "expected"),
     [
         pytest.param(OTHER, ALONE, OTHER, id="X-API-Key"),
-        pytest.param(f" {OTHER}\t", ALONE, OTHER, id="X-API-Key-blanks-around"),
-        pytest.param(f"Bearer {OTHER}", ALONE, OTHER, id="X-API-Key-Bearer"),
-        pytest.param(f"bearer  {OTHER} ", GUARDED, OTHER, id="X-API-Key-bearer-blanks"),
-        pytest.param("Bearer", ALONE, KeyMissing, id="X-API-Key-Bearer-alone"),
-        pytest.param(f"Basic {OTHER}", ALONE, KeyUnusable, id="X-API-Key-Basic"),
-        pytest.param(OTHER, LENT, OTHER, id="X-API-Key-before-shared"),
-        pytest.param(OTHER, GUARDED, OTHER, id="X-API-Key-guarded"),
-        pytest.param(None, LENT, SHARED, id="shared"),
-        pytest.param(" ", LENT, SHARED, id="X-API-Key-blank-shared"),
-        pytest.param("YOUR_API_KEY", LENT, SHARED, id="X-API-Key-placeholder-shared"),
-        pytest.param(TOKEN, GUARDED, SHARED, id="X-API-Key-token"),
-        pytest.param(None, ALONE, KeyMissing, id="nothing"),
-        pytest.param("", ALONE, KeyMissing, id="X-API-Key-empty"),
-        pytest.param("YOUR_API_KEY", ALONE, KeyPlaceholder, id="X-API-Key-placeholder"),
-        pytest.param(None, GUARDED, KeyMissing, id="guarded-nothing"),
-        pytest.param(None, Credentials(shared_key=" "), KeyMissing, id="shared-blank"),
-        pytest.param(None, Credentials(shared_key="YOUR_API_KEY"), KeyMissing, id="shared-placeholder"),
-        pytest.param("a b", ALONE, KeyUnusable, id="X-API-Key-unusable"),
-        pytest.param("a b", LENT, KeyUnusable, id="X-API-Key-unusable-shared"),
+        pytest.param(f" {OTHER}\t", ALONE, OTHER, id="X-API-Key with surrounding whitespace"),
+        pytest.param(f"Bearer {OTHER}", ALONE, OTHER, id="X-API-Key with Bearer"),
+        pytest.param(f"bearer  {OTHER} ", GUARDED, OTHER, id="X-API-Key with bearer and whitespace"),
+        pytest.param("Bearer", ALONE, KeyMissing, id="X-API-Key with Bearer only"),
+        pytest.param(f"Basic {OTHER}", ALONE, KeyUnusable, id="X-API-Key with Basic"),
+        pytest.param(OTHER, LENT, OTHER, id="X-API-Key before the shared key"),
+        pytest.param(OTHER, GUARDED, OTHER, id="X-API-Key before a guarded key"),
+        pytest.param(None, LENT, SHARED, id="shared key"),
+        pytest.param(" ", LENT, SHARED, id="blank X-API-Key, shared key"),
+        pytest.param("YOUR_API_KEY", LENT, SHARED, id="placeholder X-API-Key, shared key"),
+        pytest.param(TOKEN, GUARDED, SHARED, id="access token in X-API-Key"),
+        pytest.param(None, ALONE, KeyMissing, id="no key"),
+        pytest.param("", ALONE, KeyMissing, id="empty X-API-Key"),
+        pytest.param("YOUR_API_KEY", ALONE, KeyPlaceholder, id="placeholder X-API-Key"),
+        pytest.param(None, GUARDED, KeyMissing, id="no key, guarded key"),
+        pytest.param(None, Credentials(shared_key=" "), KeyMissing, id="blank shared key"),
+        pytest.param(None, Credentials(shared_key="YOUR_API_KEY"), KeyMissing, id="placeholder as the shared key"),
+        pytest.param("a b", ALONE, KeyUnusable, id="unusable X-API-Key"),
+        pytest.param("a b", LENT, KeyUnusable, id="unusable X-API-Key, shared key"),
     ],
 )
-def test_without_a_key_in_authorization_the_next_source_decides(
-    authorization: str | None, api_key: str | None, config: Credentials, expected: str | type[ScenextError]
+def test_without_a_key_in_authorization_the_next_source_is_used(
+    api_key: str | None, config: Credentials, expected: str | type[ScenextError]
 ) -> None:
-    """Ours: blanks and another scheme count as no key, and so does a placeholder where there is another."""
-    if isinstance(expected, str):
-        assert config.key_for(authorization, api_key) == expected
-    else:
-        with pytest.raises(expected):
-            config.key_for(authorization, api_key)
+    """Ours: whitespace and other schemes count as no key, as does a placeholder if there is another key."""
+    for authorization in NO_KEY:
+        with case(authorization):
+            if isinstance(expected, str):
+                assert config.key_for(authorization, api_key) == expected
+            else:
+                with pytest.raises(expected):
+                    config.key_for(authorization, api_key)
 
 
 @pytest.mark.parametrize(
@@ -96,12 +98,25 @@ def test_without_a_key_in_authorization_the_next_source_decides(
         "${input:scenext-key}",
         "{env:SCENEXT_KEY}",
         "{{ SCENEXT_KEY }}",
+        "${{ secrets.SCENEXT_KEY }}",
+        "$SCENEXT_KEY",
+        "$env:SCENEXT_KEY",
+        "$Env:scenext_key2",
+        "$env.SCENEXT_KEY",
+        "$(SCENEXT_KEY)",
+        "%SCENEXT_KEY%",
+        "undefined",
+        "null",
+        "None",
+        "NULL",
+        "none",
+        "Undefined",
     ],
 )
-def test_a_placeholder_is_called_one_and_gives_way_to_every_key(placeholder: str) -> None:
-    """Ours: it comes of a client in which nobody put a key, or which did not fill in a variable."""
+def test_a_placeholder_is_reported_and_any_key_replaces_it(placeholder: str) -> None:
+    """Ours: a placeholder comes from a client without a configured key, or with an unset variable."""
     ways = [(f"Bearer {placeholder}", None), (None, placeholder), (f"bearer  {placeholder} ", f"Bearer {placeholder}")]
-    if " " not in placeholder:  # else it would be a scheme and what follows
+    if " " not in placeholder:  # with a space, it would be a scheme and its parameters
         ways.append((placeholder, None))
     for sent in ways:
         for config in (ALONE, GUARDED, TOKEN_ONLY, PLACEHOLDER):
@@ -116,39 +131,88 @@ def test_a_placeholder_is_called_one_and_gives_way_to_every_key(placeholder: str
 @pytest.mark.parametrize(
     "key",
     [
-        pytest.param("one,two", id="joined"),
-        pytest.param("one, two", id="joined-with-blank"),
-        pytest.param(f"{OWN},", id="comma"),
-        pytest.param("sk_one two", id="inner-blank"),
-        pytest.param("sk_one\ttwo", id="inner-tab"),
+        "$2b$10$N9qo8uLOickgx2ZM",
+        "sk-$SCENEXT_KEY",
+        "$SCENEXT_KEY-1",
+        "$SCENEXT$KEY",
+        "a%SCENEXT_KEY%",
+        "%41%42",
+        "%41_KEY%",
+        "100%sure-0000000001",
+        "null-0000000000001",
+        "nonesuch-000000001",
+        "undefined2",
+        "{key",
+        "key>",
+        "$",
+        "%%",
+    ],
+)
+def test_a_key_that_merely_resembles_a_placeholder_is_sent(key: str) -> None:
+    """Ours: Scenext may issue any key, so only a complete placeholder counts as none."""
+    for sent in ((f"Bearer {key}", None), (key, None), (None, key), (None, f"Bearer {key}")):
+        assert LENT.key_for(*sent) == key
+
+
+@pytest.mark.parametrize("value", [f"Bearer Bearer {OWN}", f"bearer  BEARER\tBearer {OWN} ", f"Bearer {OWN}"])
+def test_a_repeated_bearer_prefix_is_ignored(value: str) -> None:
+    """Ours: labring/FastGPT#6375 and others: both the client and the user write Bearer."""
+    assert ALONE.key_for(value, None) == OWN
+    assert ALONE.key_for(None, value) == OWN
+    assert GUARDED.key_for(value.replace(OWN, TOKEN), None) == SHARED
+
+
+def test_a_repeated_bearer_prefix_without_a_key_is_no_key() -> None:
+    """Ours: the header counts as absent, and the next source is used."""
+    assert LENT.key_for("Bearer Bearer ", "bearer bearer") == SHARED
+    with pytest.raises(KeyMissing):
+        ALONE.key_for("Bearer Bearer", None)
+
+
+@pytest.mark.parametrize("setting", ["YOUR_API_KEY", "$SCENEXT_KEY", "%SCENEXT_KEY%", "undefined", "<your key>"])
+def test_a_placeholder_is_not_used_as_the_shared_key(setting: str) -> None:
+    """Ours: a variable that a platform left unset is not a key."""
+    with pytest.raises(KeyMissing):
+        Credentials(shared_key=setting).key_for(None, None)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param("one,two", id="joined keys"),
+        pytest.param("one, two", id="joined keys with a space"),
+        pytest.param(f"{OWN},", id="trailing comma"),
+        pytest.param("sk_one two", id="inner space"),
+        pytest.param("sk_one\ttwo", id="inner tab"),
         pytest.param("one\ntwo", id="newline"),
-        pytest.param("one\x00two", id="nul"),
-        pytest.param("one\x7ftwo", id="delete"),
-        pytest.param("clé", id="latin-1"),
-        pytest.param("密钥", id="chinese"),
-        pytest.param("one\u202etwo", id="bidi"),
+        pytest.param("one\x00two", id="NUL"),
+        pytest.param("one\x7ftwo", id="DEL"),
+        pytest.param("clé", id="Latin-1"),
+        pytest.param("密钥", id="Chinese"),
+        pytest.param("one\u202etwo", id="bidirectional override"),
         pytest.param("one\ud800", id="surrogate"),
     ],
 )
-@pytest.mark.parametrize("config", [ALONE, LENT, GUARDED], ids=["alone", "lent", "guarded"])
-def test_what_cannot_be_one_key_is_refused_and_never_shown(key: str, config: Credentials) -> None:
-    """Ours: refused in words, not by a crash; a shared key does not take its place."""
-    for sent in ((f"Bearer {key}", None), (key, OTHER), (None, key)):
-        with pytest.raises(KeyUnusable) as caught:
-            config.key_for(*sent)
-        assert (str(caught.value), caught.value.detail, caught.value.__cause__) == ("", "", None)
+def test_an_unusable_key_is_rejected_and_never_shown(key: str) -> None:
+    """Ours: an error that the client can fix, not a crash. The shared key is not used instead."""
+    for config in (ALONE, LENT, GUARDED):
+        with case(config):
+            for sent in ((f"Bearer {key}", None), (key, OTHER), (None, key)):
+                with pytest.raises(KeyUnusable) as caught:
+                    config.key_for(*sent)
+                assert (str(caught.value), caught.value.detail, caught.value.__cause__) == ("", "", None)
 
 
 @pytest.mark.parametrize(
     "authorization",
     [
-        pytest.param(f"Bearer {OWN}, Bearer {OTHER}", id="two-Bearers"),
-        pytest.param(f"Bearer {OWN},Bearer {OTHER}", id="two-Bearers-tight"),
-        pytest.param(f"Bearer Bearer {OWN}", id="Bearer-twice"),
-        pytest.param(f"Bearer {OWN} {OTHER}", id="two-keys"),
+        pytest.param(f"Bearer {OWN}, Bearer {OTHER}", id="two Bearer keys"),
+        pytest.param(f"Bearer {OWN},Bearer {OTHER}", id="two Bearer keys without a space"),
+        pytest.param(f"Bearer Basic {OWN}", id="two schemes"),
+        pytest.param(f"Bearer {OWN} {OTHER}", id="two keys"),
     ],
 )
-def test_two_keys_in_one_authorization_header_are_refused(authorization: str) -> None:
+def test_two_keys_in_one_authorization_header_are_rejected(authorization: str) -> None:
     """Ours: WSGI joins repeated headers with a comma."""
     with pytest.raises(KeyUnusable):
         LENT.key_for(authorization, OTHER)
@@ -158,20 +222,20 @@ def test_two_keys_in_one_authorization_header_are_refused(authorization: str) ->
     ("sent", "config", "expected"),
     [
         pytest.param((f"Bearer {TOKEN}", None), GUARDED, SHARED, id="Bearer"),
-        pytest.param((TOKEN, None), GUARDED, SHARED, id="bare"),
+        pytest.param((TOKEN, None), GUARDED, SHARED, id="bare key"),
         pytest.param((None, TOKEN), GUARDED, SHARED, id="X-API-Key"),
-        pytest.param((f"Bearer {TOKEN}x", None), GUARDED, f"{TOKEN}x", id="almost"),
-        pytest.param((f"Bearer {TOKEN.upper()}", None), GUARDED, TOKEN.upper(), id="other-case"),
-        pytest.param((f"Bearer {TOKEN}", None), TOKEN_ONLY, KeyMissing, id="no-key-to-lend"),
-        pytest.param((f"Bearer {TOKEN}", None), PLACEHOLDER, KeyMissing, id="placeholder-to-lend"),
-        pytest.param((None, None), TOKEN_ONLY, KeyMissing, id="nothing-at-all"),
-        pytest.param((f"Bearer {OWN}", None), TOKEN_ONLY, OWN, id="own-key"),
+        pytest.param((f"Bearer {TOKEN}x", None), GUARDED, f"{TOKEN}x", id="longer than the token"),
+        pytest.param((f"Bearer {TOKEN.upper()}", None), GUARDED, TOKEN.upper(), id="token in another case"),
+        pytest.param((f"Bearer {TOKEN}", None), TOKEN_ONLY, KeyMissing, id="no shared key"),
+        pytest.param((f"Bearer {TOKEN}", None), PLACEHOLDER, KeyMissing, id="placeholder as the shared key of a token"),
+        pytest.param((None, None), TOKEN_ONLY, KeyMissing, id="neither key nor token"),
+        pytest.param((f"Bearer {OWN}", None), TOKEN_ONLY, OWN, id="own key"),
     ],
 )
-def test_the_access_token_borrows_the_shared_key_and_is_never_a_key(
+def test_the_access_token_selects_the_shared_key_and_is_never_sent(
     sent: tuple[str | None, str | None], config: Credentials, expected: str | type[ScenextError]
 ) -> None:
-    """Ours: only who presents the token is lent it."""
+    """Ours: only clients that present the token use the server's key."""
     if isinstance(expected, str):
         assert config.key_for(*sent) == expected != TOKEN
     else:
@@ -180,5 +244,6 @@ def test_the_access_token_borrows_the_shared_key_and_is_never_a_key(
 
 
 def test_repr_hides_every_secret() -> None:
-    """Ours: what is shown of an object ends up in logs."""
-    assert repr(GUARDED) == "Credentials()"
+    """Ours: representations of objects end up in logs."""
+    assert SHARED not in repr(GUARDED)
+    assert TOKEN not in repr(GUARDED)

@@ -1,4 +1,4 @@
-"""What the model is told of a failed call."""
+"""The texts that explain a failed call to the model."""
 
 import re
 from collections.abc import Iterator
@@ -7,14 +7,15 @@ import pytest
 
 from scenext_service.scenext import failures
 from scenext_service.tools.failure_texts import TEXTS, advise
+from tests.support.cases import case
 from tests.support.messages import halves
 
-MAYBE_CHARGED = "A job may have been started and charged all the same."
+MAYBE_CHARGED = "A job may have been started and charged."
 MAYBE_CHARGED_ZH = "任务可能已经创建并扣费。"
-FREE = "Asking again is free of charge"
+FREE = "Queries are free of charge"
 FREE_ZH = "查询不收费"
 
-ID = "4f9a1c7e2b"  # of a request
+ID = "4f9a1c7e2b"  # request id
 
 OUTAGES = {
     failures.Busy,
@@ -25,12 +26,13 @@ OUTAGES = {
     failures.ConnectionLost,
     failures.ServerFault,
     failures.Redirected,
+    failures.ForeignResponse,
     failures.BadResponse,
 }
 
 
 def concrete(kind: type[failures.ScenextError]) -> Iterator[type[failures.ScenextError]]:
-    """Yield the leaves of the tree of failures."""
+    """Yield the leaf classes of the failure tree."""
     if not kind.__subclasses__():
         yield kind
     for below in kind.__subclasses__():
@@ -43,22 +45,22 @@ either = pytest.mark.parametrize("charged", [False, True], ids=["get_status", "g
 
 
 def make(kind: type[failures.ScenextError], detail: str = "") -> failures.ScenextError:
-    """Make a failure as the client does; one of time always has its seconds."""
+    """Make a failure as the client does. A timeout always states its seconds."""
     if issubclass(kind, failures.Responded):
         return kind(418, detail)
     return kind("20" if kind is failures.DeadlinePassed and not detail else detail)
 
 
-def test_the_table_holds_every_concrete_failure_and_no_other() -> None:
+def test_the_table_holds_exactly_the_concrete_failures() -> None:
     """Ours: each class of `failures` has one line of advice."""
     assert sorted(TEXTS, key=lambda kind: kind.__name__) == CLASSES
-    assert len(CLASSES) == 20
+    assert len(CLASSES) == 22
 
 
 @every
 @either
-def test_every_failure_is_explained_in_english_and_in_chinese(kind: type[failures.ScenextError], charged: bool) -> None:
-    """Ours: a text says what happened and what to do next, in both languages, with nothing left to fill in."""
+def test_every_failure_is_explained_in_english_and_chinese(kind: type[failures.ScenextError], charged: bool) -> None:
+    """Ours: each text states what happened and what to do next, without unfilled placeholders."""
     english, chinese = halves(advise(make(kind), charged=charged, request_id=ID))
     assert english.removesuffix(f" Request id: {ID}").endswith(".")
     assert chinese.removesuffix(f"请求 ID：{ID}").endswith("。")
@@ -68,10 +70,8 @@ def test_every_failure_is_explained_in_english_and_in_chinese(kind: type[failure
 
 @every
 @either
-def test_only_what_no_caller_can_help_ends_with_the_id_of_the_request(
-    kind: type[failures.ScenextError], charged: bool
-) -> None:
-    """Ours: who complains can quote it, and the operator finds the call by it; his own mistake needs no operator."""
+def test_only_texts_of_outages_end_with_the_request_id(kind: type[failures.ScenextError], charged: bool) -> None:
+    """Ours: users can quote the id to the operator. A caller's own mistake needs no operator."""
     english, chinese = halves(advise(make(kind), charged=charged, request_id=ID))
     assert (f" Request id: {ID}" == english[-len(ID) - 13 :]) == (kind in OUTAGES)
     assert (f"请求 ID：{ID}" == chinese[-len(ID) - 6 :]) == (kind in OUTAGES)
@@ -80,21 +80,23 @@ def test_only_what_no_caller_can_help_ends_with_the_id_of_the_request(
 
 @every
 @either
-@pytest.mark.parametrize("detail", ["{detail}{status}{0}{", "}", "%s %(x)s", "“"])
-def test_whatever_came_is_shown_as_it_came(kind: type[failures.ScenextError], charged: bool, detail: str) -> None:
-    """Ours: a message from outside is text, and never a template."""
-    shows_no_detail = not any("{detail}" in text for text in TEXTS[kind])
-    for half in halves(advise(make(kind, detail), charged=charged, request_id=ID)):
-        assert (detail in half) is not shows_no_detail
+def test_a_message_from_outside_is_shown_unchanged(kind: type[failures.ScenextError], charged: bool) -> None:
+    """Ours: a message from outside is text, never a template."""
+    for detail in ("{detail}{status}{0}{", "}", "%s %(x)s", "“"):
+        with case(detail):
+            shows_no_detail = not any("{detail}" in text for text in TEXTS[kind])
+            for half in halves(advise(make(kind, detail), charged=charged, request_id=ID)):
+                assert (detail in half) is not shows_no_detail
 
 
-def test_the_failures_that_show_nothing_are_those_to_which_nothing_comes() -> None:
-    """Ours: what Scenext said reaches the model, so that it can mend its call."""
+def test_all_failures_with_an_upstream_message_show_it() -> None:
+    """Ours: Scenext's message reaches the model, so that it can correct its call."""
     silent = {kind for kind, texts in TEXTS.items() if not all("{detail}" in text for text in texts)}
     assert silent == {
         failures.KeyMissing,
         failures.KeyPlaceholder,
-        failures.KeyUnusable,  # it might hold a key
+        failures.KeyUnusable,  # it might contain a key
+        failures.SignInToken,
         failures.NoTimeLeft,
         failures.Busy,
         failures.NameNotResolved,
@@ -102,27 +104,68 @@ def test_the_failures_that_show_nothing_are_those_to_which_nothing_comes() -> No
         failures.TlsFailed,
         failures.ConnectionLost,
         failures.Redirected,
+        failures.ForeignResponse,  # the page is not from Scenext
     }
 
 
-UNCERTAIN = {failures.DeadlinePassed, failures.ConnectionLost, failures.ServerFault, failures.BadResponse}
+UNCERTAIN = {
+    failures.DeadlinePassed,
+    failures.ConnectionLost,
+    failures.ServerFault,
+    failures.ForeignResponse,
+    failures.BadResponse,
+}
+MAY_HAVE_STARTED = {*UNCERTAIN, failures.Rejected}  # an error with a success status, which is undocumented
 
 
 @every
 @either
-def test_only_a_job_of_unknown_fate_may_have_been_charged(kind: type[failures.ScenextError], charged: bool) -> None:
-    """Ours: the model must not start, and pay for, a second job on its own; nor fear a charge that cannot be."""
+def test_only_a_job_in_an_unknown_state_may_have_been_charged(kind: type[failures.ScenextError], charged: bool) -> None:
+    """Ours: the model must neither start and pay for a second job by itself, nor report an impossible charge."""
     english, chinese = halves(advise(make(kind), charged=charged, request_id=ID))
-    uncertain = kind in UNCERTAIN
-    assert (MAYBE_CHARGED in english) == (MAYBE_CHARGED_ZH in chinese) == (uncertain and charged)
-    assert (FREE in english) == (FREE_ZH in chinese) == (uncertain and not charged)
-    assert ("Do not call gen_video again by yourself" in english) == (uncertain and charged)
-    assert ("请勿自行再次调用 gen_video" in chinese) == (uncertain and charged)
+    uncertain = kind in MAY_HAVE_STARTED and charged
+    free = kind in UNCERTAIN and not charged
+    assert (MAYBE_CHARGED in english) == (MAYBE_CHARGED_ZH in chinese) == uncertain
+    assert (FREE in english) == (FREE_ZH in chinese) == free
+    assert ("Do not call gen_video again by yourself" in english) == uncertain
+    assert ("请勿自行再次调用 gen_video" in chinese) == uncertain
+
+
+@pytest.mark.parametrize("kind", [failures.Rejected, failures.ServerFault])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "生成失败，未消耗积分",
+        "题目无法识别，不扣费",
+        "服务繁忙，本次不会扣除积分",
+        "没有扣费",
+        "积分已全部退回",
+        "Failed, no points were consumed",
+        "0 credits used",
+        "Nothing was charged.",
+        "Your account has not been charged",
+        "The points were refunded",
+        "This attempt is free of charge",
+    ],
+)
+def test_no_charge_is_suggested_if_scenext_states_there_was_none(kind: type[failures.Responded], message: str) -> None:
+    """Ours: no other sentence of the text contradicts Scenext. The model still starts no second job by itself."""
+    english, chinese = halves(advise(kind(200, message), charged=True, request_id=ID))
+    assert (MAYBE_CHARGED in english, MAYBE_CHARGED_ZH in chinese) == (False, False)
+    assert "Tell the user the message, and call gen_video again only if they ask for it." in english
+    assert "请把上述信息告知用户，仅在用户要求时再次调用 gen_video。" in chinese
+
+
+@pytest.mark.parametrize("message", ["积分消耗统计失败", "Points: 10 consumed", "题目未识别", "10 points were used"])
+def test_any_other_message_leaves_the_charge_open(message: str) -> None:
+    """Ours: only an explicit statement removes the doubt."""
+    english, chinese = halves(advise(failures.Rejected(200, message), charged=True, request_id=ID))
+    assert (MAYBE_CHARGED in english, MAYBE_CHARGED_ZH in chinese) == (True, True)
 
 
 @every
-def test_where_nothing_was_sent_the_text_of_a_failed_connection_says_so(kind: type[failures.ScenextError]) -> None:
-    """Ours: the branch `NeverOpened` is safe to repeat."""
+def test_texts_of_failed_connections_state_that_nothing_was_sent(kind: type[failures.ScenextError]) -> None:
+    """Ours: calls of the branch `NeverOpened` are safe to repeat."""
     english, chinese = halves(advise(make(kind), charged=False, request_id=ID))
     unsent = issubclass(kind, failures.NeverOpened)
     assert ("nothing was sent" in english) == unsent
@@ -131,8 +174,10 @@ def test_where_nothing_was_sent_the_text_of_a_failed_connection_says_so(kind: ty
 
 @every
 @either
-def test_where_a_job_was_not_sent_the_text_ends_in_saying_so(kind: type[failures.ScenextError], charged: bool) -> None:
-    """Ours: whoever pays must not have to guess; what is free has nothing to say of a charge."""
+def test_texts_of_unsent_jobs_end_by_stating_that_nothing_was_charged(
+    kind: type[failures.ScenextError], charged: bool
+) -> None:
+    """Ours: users must not have to guess about a charge. Texts of free calls do not mention one."""
     english, chinese = halves(advise(make(kind), charged=charged, request_id=ID))
     unsent = issubclass(kind, (failures.NotSent, failures.NeverOpened))
     english, chinese = english.removesuffix(f" Request id: {ID}"), chinese.removesuffix(f"请求 ID：{ID}")
@@ -144,15 +189,18 @@ def test_where_a_job_was_not_sent_the_text_ends_in_saying_so(kind: type[failures
     ("failure", "charged", "expected"),
     [
         pytest.param(
-            failures.KeyMissing(), False, ["Authorization: Bearer <key>", "X-API-Key"], id="how to send a key"
+            failures.KeyMissing(), False, ["Authorization: Bearer <key>", "X-API-Key"], id="headers for a key"
         ),
         pytest.param(
-            failures.KeyMissing(), False, ["get at https://scenext.cn", "在 https://scenext.cn 获取"], id="where it is"
+            failures.KeyMissing(),
+            False,
+            ["get one at https://scenext.cn", "在 https://scenext.cn 获取"],
+            id="source of a key",
         ),
         pytest.param(
-            failures.KeyPlaceholder(), False, ["is a placeholder", "YOUR_API_KEY", "只是占位符"], id="a placeholder"
+            failures.KeyPlaceholder(), False, ["is a placeholder", "YOUR_API_KEY", "只是占位符"], id="placeholder"
         ),
-        pytest.param(failures.InvalidTaskId("../x"), False, ["“../x”", "query_video_status"], id="the id that came"),
+        pytest.param(failures.InvalidTaskId("../x"), False, ["“../x”", "query_video_status"], id="invalid task id"),
         pytest.param(
             failures.DeadlinePassed("20"), False, ["20 seconds", "20 秒", "30 seconds", "30 秒"], id="timeout"
         ),
@@ -164,15 +212,23 @@ def test_where_a_job_was_not_sent_the_text_ends_in_saying_so(kind: type[failures
             failures.BadResponse(200, "not JSON"), False, ["HTTP 200", "“not JSON”", "30 seconds"], id="not JSON"
         ),
         pytest.param(failures.Redirected(301), True, ["HTTP 301", "SCENEXT_API_BASE_URL"], id="redirect"),
+        pytest.param(
+            failures.ForeignResponse(403, "", 9),
+            False,
+            ["HTTP 403", "firewall", "SCENEXT_API_BASE_URL", "防火墙", "9 seconds", "9 秒"],
+            id="foreign response",
+        ),
         pytest.param(failures.UnexpectedStatus(422, "题目太长"), True, ["HTTP 422", "“题目太长”"], id="422"),
-        pytest.param(failures.Rejected(200, "m"), True, [": “m”", "：“m”"], id="its message"),
-        pytest.param(failures.OutOfCredit(402, "积分不足"), True, ["“积分不足”", "top it up", "充值"], id="points"),
-        pytest.param(failures.NotFound(404), False, ["task_id", "Do not guess ids", "请勿猜测"], id="no guessing"),
+        pytest.param(failures.Rejected(200, "m"), True, [": “m”", "：“m”"], id="upstream message"),
+        pytest.param(
+            failures.OutOfCredit(402, "积分不足"), True, ["“积分不足”", "top it up", "充值"], id="out of credit"
+        ),
+        pytest.param(failures.NotFound(404), False, ["task_id", "Do not guess ids", "请勿猜测"], id="unknown task id"),
     ],
 )
-def test_a_text_carries_what_came_and_what_to_do(
+def test_a_text_states_the_details_and_the_remedy(
     failure: failures.ScenextError, charged: bool, expected: list[str]
 ) -> None:
-    """Ours: each text is enough to act upon."""
+    """Ours: each text is sufficient to act on."""
     text = advise(failure, charged=charged, request_id=ID)
     assert [part for part in expected if part not in text] == []

@@ -1,4 +1,4 @@
-"""Both tools through the whole application, over a recording Scenext that is the sandbox unless a test scripts it."""
+"""Both tools through the whole application, over a recording Scenext: the sandbox, or a script of the test."""
 
 import json
 import re
@@ -14,17 +14,18 @@ from flask import Flask
 
 from scenext_service import create_app
 from scenext_service.config import Config
-from scenext_service.mcp.call import ONE_BODY
-from scenext_service.scenext.sandbox import OUTCOMES
-from scenext_service.scenext.sandbox_jobs import DURATION
+from scenext_service.mcp.context import TimeBudget
+from scenext_service.scenext.sandbox.adapter import OUTCOMES
+from scenext_service.scenext.sandbox.jobs import DURATION
 from tests.support.messages import BEARER, KEY, Mcp, halves
 from tests.support.names import TOOLS
+from tests.support.pictures import PNG
 from tests.support.scripted import NOW, Reply, ScriptedScenext
 from tests.support.upstream import closed_port
 
 CJK = re.compile("[\u4e00-\u9fff]")
 PLAIN_KEYWORDS = {"type", "properties", "required", "description", "enum", "items"}
-FOLLOW = 'wait_seconds=50, frames="none"'  # how a model is told to follow a job
+FOLLOW = 'wait_seconds=50, frames="none"'  # arguments with which a model follows a job
 QUERY, GEN = "query_video_status", "gen_video"
 MAY_BE_CHARGED = ("may have been started and charged", "Do not call gen_video again by yourself")
 
@@ -48,7 +49,7 @@ def tools(mcp: Mcp) -> dict[str, dict[str, Any]]:
 
 
 def assert_succeeds(result: dict[str, Any], data: dict[str, Any]) -> str:
-    """Check that a result says `data` as an object and as JSON, and return its text for reading."""
+    """Check that a result contains `data` as an object and as JSON. Return its text for reading."""
     assert set(result) == {"content", "structuredContent", "isError", "resultType", "_meta"}
     assert result["isError"] is False
     assert result["structuredContent"] == data
@@ -62,7 +63,7 @@ def assert_succeeds(result: dict[str, Any], data: dict[str, Any]) -> str:
 
 
 def assert_fails(result: dict[str, Any], *words: str) -> str:
-    """Check that a result is a tool error in two languages with these words in it, and return its text."""
+    """Check that a result is a tool error in two languages that contains these words. Return its text."""
     assert set(result) == {"content", "isError", "resultType", "_meta"}
     assert result["isError"] is True
     (content,) = result["content"]
@@ -85,7 +86,7 @@ def schemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from schemas(inner)
 
 
-def test_both_eras_list_the_same_tools_in_one_order(mcp: Mcp) -> None:
+def test_both_eras_list_the_same_tools_in_the_same_order(mcp: Mcp) -> None:
     """Spec: 2026-07-28, server/tools "Listing Tools": the same order every time."""
     modern = mcp.modern("tools/list").get_json()["result"]["tools"]
     assert [tool["name"] for tool in modern] == [*TOOLS]
@@ -94,7 +95,7 @@ def test_both_eras_list_the_same_tools_in_one_order(mcp: Mcp) -> None:
 
 @pytest.mark.parametrize(("tool", "count"), [("query_video_status", 4), ("gen_video", 9)])
 def test_input_schemas_use_plain_keywords_only(tools: dict[str, dict[str, Any]], tool: str, count: int) -> None:
-    """Ours: hosts drop tools with root-level `anyOf`, `pattern` and the like."""
+    """Ours: hosts drop tools with root-level `anyOf`, `pattern` and similar keywords."""
     found = list(schemas(tools[tool]["inputSchema"]))
     assert len(found) == count
     assert [set(schema) - PLAIN_KEYWORDS for schema in found] == [set()] * count
@@ -108,52 +109,52 @@ def test_input_schemas_use_plain_keywords_only(tools: dict[str, dict[str, Any]],
         ("gen_video", {"question", "answer", "question_images", "answer_images", "quality", "notify_url"}, None),
     ],
 )
-def test_every_parameter_is_described_and_no_key_is_one(
+def test_every_parameter_is_described_and_none_is_an_api_key(
     tools: dict[str, dict[str, Any]], tool: str, names: set[str], required: list[str] | None
 ) -> None:
-    """Ours: Scenext's API reference, "Create a job": the model knows of an argument what its description says."""
+    """Ours: Scenext's API reference, "Create a job". A model knows only the description of an argument."""
     schema = tools[tool]["inputSchema"]
     assert set(schema["properties"]) == names
     assert schema.get("required") == required
     assert [name for name, it in schema["properties"].items() if len(it.get("description", "")) < 20] == []
 
 
-def test_quality_is_an_enumeration_that_names_the_default_of_the_operator() -> None:
+def test_quality_is_an_enum_that_names_the_configured_default() -> None:
     """Ours: Scenext's API reference, "Create a job", and SCENEXT_DEFAULT_QUALITY."""
     mcp = Mcp(create_app(Config(sandbox=True, default_quality="h")).test_client())
     (gen_video,) = (tool for tool in mcp.legacy("tools/list").get_json()["result"]["tools"] if tool["name"] == GEN)
     quality = gen_video["inputSchema"]["properties"]["quality"]
     assert (quality["type"], quality["enum"]) == ("string", ["h", "m", "l"])
-    assert "if left out, h." in quality["description"]
+    assert "default h." in quality["description"]
 
 
 @pytest.mark.parametrize(
     ("tool", "phrase"),
     [
-        pytest.param("query_video_status", "10 to 20 minutes", id="query-duration"),
-        pytest.param("query_video_status", FOLLOW, id="query-wait"),
-        pytest.param("query_video_status", "COMPLETED or FAILED", id="query-end"),
-        pytest.param("query_video_status", "gen_video", id="query-sibling"),
-        pytest.param("query_video_status", "HTTP headers", id="query-key"),
-        pytest.param("query_video_status", "Asking is free", id="query-free"),
-        pytest.param("query_video_status", "[text](url)", id="query-link"),
-        pytest.param("query_video_status", "![text](url)", id="query-image"),
-        pytest.param("gen_video", "10 to 20 minutes", id="gen-duration"),
-        pytest.param("gen_video", FOLLOW, id="gen-wait"),
-        pytest.param("gen_video", "CHARGES A NEW JOB", id="gen-charge"),
-        pytest.param("gen_video", "query_video_status", id="gen-sibling"),
-        pytest.param("gen_video", "HTTP headers", id="gen-key"),
+        pytest.param("query_video_status", "takes one minute", id="query, duration"),
+        pytest.param("query_video_status", FOLLOW, id="query, wait"),
+        pytest.param("query_video_status", "COMPLETED or FAILED", id="query, final states"),
+        pytest.param("query_video_status", "gen_video", id="query, other tool"),
+        pytest.param("query_video_status", "HTTP headers", id="query, key"),
+        pytest.param("query_video_status", "Queries are free", id="query, free of charge"),
+        pytest.param("query_video_status", "[text](url)", id="query, link"),
+        pytest.param("query_video_status", "![text](url)", id="query, image"),
+        pytest.param("gen_video", "takes one minute", id="gen, duration"),
+        pytest.param("gen_video", FOLLOW, id="gen, wait"),
+        pytest.param("gen_video", "CHARGES A NEW JOB", id="gen, charge"),
+        pytest.param("gen_video", "query_video_status", id="gen, other tool"),
+        pytest.param("gen_video", "HTTP headers", id="gen, key"),
     ],
 )
-def test_descriptions_say_what_a_model_must_know(tools: dict[str, dict[str, Any]], tool: str, phrase: str) -> None:
-    """Ours: Scenext's API reference; scenext-mcp's texts as the behaviour to equal."""
+def test_descriptions_contain_what_a_model_must_know(tools: dict[str, dict[str, Any]], tool: str, phrase: str) -> None:
+    """Ours: Scenext's API reference, and the texts of scenext-mcp as the reference behaviour."""
     description = tools[tool]["description"]
     assert phrase in description
     assert CJK.search(description)
 
 
 @pytest.mark.parametrize(("tool", "free"), [("query_video_status", True), ("gen_video", False)])
-def test_annotations_are_truthful(tools: dict[str, dict[str, Any]], tool: str, free: bool) -> None:
+def test_annotations_match_the_effects_of_a_tool(tools: dict[str, dict[str, Any]], tool: str, free: bool) -> None:
     """Spec: 2026-07-28, schema "ToolAnnotations". A query changes nothing; a job is charged each time."""
     assert tools[tool]["annotations"] == {
         "readOnlyHint": free,
@@ -170,20 +171,22 @@ def test_annotations_are_truthful(tools: dict[str, dict[str, Any]], tool: str, f
     "data",
     [
         pytest.param({}, id="empty"),
-        pytest.param({"status": "COMPLETED"}, id="without-task-id"),
-        pytest.param({"task_id": 12345, "status": "IN_PROGRESS", "progress": []}, id="integer-task-id"),
+        pytest.param({"status": "COMPLETED"}, id="no task_id"),
+        pytest.param({"task_id": 12345, "status": "IN_PROGRESS", "progress": []}, id="integer task_id"),
         pytest.param({"task_id": None, "status": None, "progress": None, "result": None}, id="nulls"),
-        pytest.param({"status": ["COMPLETED"], "progress": {"a": 1}, "result": [{"video_url": "u"}, 1]}, id="odd"),
         pytest.param(
-            {"result": [], "nobody documented": {"x": [1.5, True, "é 题目 \U0001f600", {}]}}, id="unknown-fields"
+            {"status": ["COMPLETED"], "progress": {"a": 1}, "result": [{"video_url": "u"}, 1]}, id="unexpected types"
+        ),
+        pytest.param(
+            {"result": [], "nobody documented": {"x": [1.5, True, "é 题目 \U0001f600", {}]}}, id="unknown fields"
         ),
         pytest.param({"points": 2**63, "cost": -0.1}, id="numbers"),
     ],
 )
-def test_query_passes_upstreams_data_on_unchanged(
+def test_query_returns_upstream_data_unchanged(
     mcp: Mcp, upstream: ScriptedScenext, tools: dict[str, dict[str, Any]], data: dict[str, Any]
 ) -> None:
-    """Ours: whatever fields it has; the output schema accepts them all."""
+    """Ours: this includes unknown fields. The output schema accepts all of them."""
     upstream.succeeds(data)
     result = mcp.call("query_video_status", {"task_id": "12345"})
     assert_succeeds(result, data)
@@ -191,18 +194,18 @@ def test_query_passes_upstreams_data_on_unchanged(
 
 
 @pytest.mark.parametrize(
-    ("came", "task_id"),
+    ("received", "task_id"),
     [
         pytest.param("12345", "12345", id="string"),
         pytest.param(12345, "12345", id="integer"),
         pytest.param(0, "0", id="zero"),
     ],
 )
-def test_gen_video_returns_the_task_id_as_a_string_beside_all_that_came(
-    mcp: Mcp, upstream: ScriptedScenext, tools: dict[str, dict[str, Any]], came: Any, task_id: str
+def test_gen_video_returns_a_string_task_id_and_all_other_fields(
+    mcp: Mcp, upstream: ScriptedScenext, tools: dict[str, dict[str, Any]], received: Any, task_id: str
 ) -> None:
     """Ours: scenext-mcp's `{"status", "task_id", "message"}`, and upstream's other fields unchanged."""
-    upstream.succeeds({"task_id": came, "queue": {"place": 3}})
+    upstream.succeeds({"task_id": received, "queue": {"place": 3}})
     result = mcp.call("gen_video", {"question": "1 + 1 = ?"})
     message = result["structuredContent"]["message"]
     data = {"status": "success", "message": message, "task_id": task_id, "queue": {"place": 3}}
@@ -223,7 +226,7 @@ VALUES = [None, True, 0, 10, 1.5, "", "COMPLETED", [], ["COMPLETED"], [{"id": 1}
     ],
 )
 @pytest.mark.parametrize("value", VALUES, ids=repr)
-def test_the_type_of_a_field_is_named_and_any_other_is_accepted(
+def test_output_fields_have_a_documented_type_but_accept_any(
     mcp: Mcp,
     upstream: ScriptedScenext,
     tools: dict[str, dict[str, Any]],
@@ -232,7 +235,7 @@ def test_the_type_of_a_field_is_named_and_any_other_is_accepted(
     names: dict[str, str],
     value: Any,
 ) -> None:
-    """Ours: Scenext's API reference; clients refuse a result that breaks its schema, and Scenext may send anything."""
+    """Ours: Scenext's API reference. Scenext may send any type. Clients reject results that violate the schema."""
     schema = tools[tool]["outputSchema"]
     for name, kind in names.items():
         assert {"type": kind} in schema["properties"][name]["anyOf"]
@@ -242,8 +245,8 @@ def test_the_type_of_a_field_is_named_and_any_other_is_accepted(
         fastjsonschema.compile(schema)({**result["structuredContent"], name: value})
 
 
-def test_no_field_of_a_result_is_without_a_type(tools: dict[str, dict[str, Any]]) -> None:
-    """Ours: the MCP Inspector warns of those, and of types in a list."""
+def test_every_field_of_a_result_has_a_type(tools: dict[str, dict[str, Any]]) -> None:
+    """Ours: the MCP Inspector warns about fields without a type, and about lists of types."""
     named = [
         (tool, name, field)
         for tool in (QUERY, GEN)
@@ -253,7 +256,7 @@ def test_no_field_of_a_result_is_without_a_type(tools: dict[str, dict[str, Any]]
     assert [it for it in named if not isinstance(it[2].get("type", it[2].get("anyOf", [{}])[0].get("type")), str)] == []
 
 
-def test_a_legacy_result_has_no_modern_field(mcp: Mcp) -> None:
+def test_a_legacy_result_has_no_modern_fields(mcp: Mcp) -> None:
     """Spec: 2025-11-25, server/tools "Tool Result"."""
     params = {"name": "query_video_status", "arguments": {"task_id": "sandbox-completed"}}
     legacy = mcp.legacy("tools/call", params, BEARER).get_json()["result"]
@@ -262,7 +265,7 @@ def test_a_legacy_result_has_no_modern_field(mcp: Mcp) -> None:
 
 
 def test_a_video_is_followed_from_gen_video_to_completed(mcp: Mcp, upstream: ScriptedScenext) -> None:
-    """Ours: the conversation of the README, with the sandbox's clock moved on."""
+    """Ours: the conversation of the README, with the sandbox's clock moved forward."""
     task_id = mcp.call("gen_video", {"question": "1 + 1 = ?"})["structuredContent"]["task_id"]
     seen = []
     for seconds in (0, DURATION / 2, DURATION):
@@ -277,7 +280,7 @@ def test_a_video_is_followed_from_gen_video_to_completed(mcp: Mcp, upstream: Scr
     assert f"]({job['result']['video_url']})" in text
 
 
-# What is sent
+# Requests to Scenext
 
 
 @pytest.mark.parametrize(
@@ -286,27 +289,49 @@ def test_a_video_is_followed_from_gen_video_to_completed(mcp: Mcp, upstream: Scr
         pytest.param({"question": " 1 + 1 = ? "}, {"question": " 1 + 1 = ? "}, id="question"),
         pytest.param({"question": "q", "answer": "a"}, {"question": "q", "answer": "a"}, id="answer"),
         pytest.param({"question_images": ["https://i/1", " "]}, {"questionImages": ["https://i/1"]}, id="images"),
-        pytest.param({"questionImages": ["aGk="]}, {"questionImages": ["aGk="]}, id="alias-question-images"),
+        pytest.param({"questionImages": [PNG]}, {"questionImages": [PNG]}, id="alias of question_images"),
         pytest.param(
-            {"question": "q", "answer_images": ["a", ""]},
-            {"question": "q", "answerImages": ["a"]},
-            id="answer-images",
+            {"question": "q", "answer_images": [PNG, ""]},
+            {"question": "q", "answerImages": [PNG]},
+            id="answer images",
         ),
         pytest.param(
-            {"question": "q", "answerImages": ["a"]}, {"question": "q", "answerImages": ["a"]}, id="alias-answer-images"
+            {"question": "q", "answerImages": [PNG]},
+            {"question": "q", "answerImages": [PNG]},
+            id="alias of answer_images",
         ),
         pytest.param({"question": "q", "quality": "l"}, {"question": "q", "quality": "l"}, id="quality"),
         pytest.param(
             {"question": "q", "notify_url": " https://a.example/hook?x=1 "},
             {"question": "q", "notify_url": "https://a.example/hook?x=1"},
-            id="notify-url",
+            id="notify_url",
         ),
         pytest.param(
             {"question": "q", "notifyUrl": "http://a.example:8080/"},
             {"question": "q", "notify_url": "http://a.example:8080/"},
-            id="alias-notify-url",
+            id="alias of notify_url",
         ),
-        pytest.param({"question": "q", "notify_url": " "}, {"question": "q"}, id="notify-url-blank"),
+        pytest.param({"question": "q", "notify_url": " "}, {"question": "q"}, id="blank notify_url"),
+        pytest.param(
+            {
+                "question": "q",
+                "answer": "",
+                "quality": "",
+                "notify_url": "  ",
+                "question_images": [],
+                "answer_images": [""],
+            },
+            {"question": "q"},
+            id="blank values",
+        ),
+        pytest.param(
+            {"question": '["a"]', "answer": "50"}, {"question": '["a"]', "answer": "50"}, id="texts that are JSON"
+        ),
+        pytest.param(
+            {"question_images": '["https://i.example/1"]', "answer_images": "[]"},
+            {"questionImages": ["https://i.example/1"]},
+            id="images as JSON text",
+        ),
         pytest.param(
             {"question": "q", "answer": None, "quality": None, "notify_url": None, "answer_images": None, "x": None},
             {"question": "q"},
@@ -315,13 +340,13 @@ def test_a_video_is_followed_from_gen_video_to_completed(mcp: Mcp, upstream: Scr
         pytest.param(
             {"question": "q", "toolCallId": "call_1", "sessionId": "1", "chatInput": "q", "action": "sendMessage"},
             {"question": "q"},
-            id="added-by-n8n",
+            id="arguments added by n8n",
         ),
-        pytest.param({"question": "q", "_meta": {}}, {"question": "q"}, id="metadata-in-the-wrong-place"),
+        pytest.param({"question": "q", "_meta": {}}, {"question": "q"}, id="metadata among the arguments"),
     ],
 )
 @pytest.mark.parametrize("config", [Config(sandbox=True, default_quality="h")], ids=["default-h"])
-def test_gen_video_sends_the_job_in_scenexts_names(
+def test_gen_video_sends_the_field_names_of_scenext(
     mcp: Mcp, upstream: ScriptedScenext, arguments: dict[str, Any], sent: dict[str, Any]
 ) -> None:
     """Ours: Scenext's API reference, "Create a job"; aliases for the camelCase spellings."""
@@ -335,9 +360,20 @@ def test_gen_video_sends_the_job_in_scenexts_names(
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"task_id": " 12345\n"}, {"taskId": "12345"}, {"task_id": "12345", "taskId": None}]
+    "arguments",
+    [
+        {"task_id": " 12345\n"},
+        {"taskId": "12345"},
+        {"task_id": "12345", "taskId": None},
+        {"task_id": "", "taskId": "12345"},
+        {"task_id": 12345},
+        {"taskId": 12345},
+        {"task_id": "12345", "wait_seconds": "", "frames": ""},
+        {"task_id": "12345", "wait_seconds": [], "frames": " "},
+        {"task_id": "12345", "wait_seconds": "0", "frames": None},
+    ],
 )
-def test_query_asks_for_the_task_id_under_either_name(
+def test_query_accepts_the_task_id_under_either_name(
     mcp: Mcp, upstream: ScriptedScenext, arguments: dict[str, Any]
 ) -> None:
     """Ours: Scenext's API reference, "Query a job"."""
@@ -348,42 +384,47 @@ def test_query_asks_for_the_task_id_under_either_name(
     assert (request.headers["Authorization"], request.body) == (f"Bearer {KEY}", None)
 
 
-# Failures that send nothing
+# Failures before a request is sent
 
 NOTHING_STARTED = "Nothing was started or charged."
 RETURNED = "with the value that gen_video returned"
 MEANINGS = ("h (high), m (medium), l (low)", "h (高), m (中), l (低)")
-KNOWN = ("it knows: question, answer, question_images, answer_images, quality, notify_url.",)
+KNOWN = ("its arguments are: question, answer, question_images, answer_images, quality, notify_url.",)
 
 
 @pytest.mark.parametrize(
     ("tool", "arguments", "words"),
     [
-        pytest.param(QUERY, {}, ('"task_id"', "Missing"), id="task-id-missing"),
-        pytest.param(QUERY, {"task_id": None}, ('"task_id"', "Missing"), id="task-id-null"),
-        pytest.param(QUERY, {"task_id": ""}, ("task_id is empty", RETURNED, "任务 ID 为空"), id="task-id-empty"),
-        pytest.param(QUERY, {"task_id": " \t\n"}, ("task_id is empty", RETURNED), id="task-id-blank"),
-        pytest.param(QUERY, {"task_id": "a b"}, ("not a task_id", RETURNED), id="task-id-two-words"),
-        pytest.param(QUERY, {"task_id": 12345}, ('"task_id"', "string", "12345"), id="task-id-integer"),
-        pytest.param(QUERY, {"task_id": ["a"]}, ('"task_id"', "string", "an array"), id="task-id-array"),
-        pytest.param(QUERY, {"taskId": {}}, ('"task_id"', "string", "an object"), id="alias-object"),
+        pytest.param(QUERY, {}, ('"task_id"', "Missing"), id="missing task_id"),
+        pytest.param(QUERY, {"task_id": None}, ('"task_id"', "Missing"), id="null task_id"),
+        pytest.param(QUERY, {"task_id": ""}, ("task_id is empty", RETURNED, "任务 ID 为空"), id="empty task_id"),
+        pytest.param(QUERY, {"task_id": " \t\n"}, ("task_id is empty", RETURNED), id="blank task_id"),
+        pytest.param(QUERY, {"task_id": "a b"}, ("task_id is invalid", RETURNED), id="task_id of two words"),
+        pytest.param(QUERY, {"task_id": True}, ('"task_id"', "string", "true"), id="boolean task_id"),
+        pytest.param(QUERY, {"task_id": 1.5}, ('"task_id"', "string", "1.5"), id="fractional task_id"),
+        pytest.param(QUERY, {"task_id": 10**25}, ('"task_id"', "string", "1e+25"), id="task_id beyond 64 bits"),
+        pytest.param(QUERY, {"task_id": ["a"]}, ('"task_id"', "string", "an array"), id="array task_id"),
+        pytest.param(QUERY, {"taskId": {}}, ('"task_id"', "string", "an object"), id="object under the alias"),
         *[
-            pytest.param(QUERY, {"task_id": bad}, ("not a task_id", "letters, digits"), id=f"task-id-{ascii(bad)[1:9]}")
+            pytest.param(
+                QUERY, {"task_id": bad}, ("task_id is invalid", "letters, digits"), id=f"task-id-{ascii(bad)[1:9]}"
+            )
             for bad in (".", "..", "../x", "a/b", "a?b", "a#b", "a%2e", "a\nb", "a\x00b", "a b", "é", "１２", "a" * 129)
         ],
-        pytest.param(GEN, {}, ("`question`", "`question_images`", NOTHING_STARTED), id="no-question"),
-        pytest.param(GEN, {"question": " \n"}, ("`question_images`", NOTHING_STARTED), id="question-blank"),
-        pytest.param(GEN, {"question": "", "question_images": ["", " "]}, (NOTHING_STARTED,), id="images-blank"),
-        pytest.param(GEN, {"answer": "2", "answer_images": ["a"]}, (NOTHING_STARTED,), id="answer-only"),
-        pytest.param(GEN, {"question": 5}, ('"question"', "string", "5"), id="question-integer"),
-        pytest.param(GEN, {"question_images": "a"}, ('"question_images"', "with an array"), id="images-string"),
-        pytest.param(GEN, {"question_images": ["a", 1]}, ('"question_images[1]"', "string"), id="image-integer"),
-        pytest.param(GEN, {"question": "q", "answer_images": [None]}, ('"answer_images[0]"',), id="image-null"),
-        pytest.param(GEN, {"question": "q", "quality": "4k"}, ('"quality"', *MEANINGS, "4k"), id="quality-unknown"),
-        pytest.param(GEN, {"question": "q", "quality": True}, ('"quality"', "true"), id="quality-boolean"),
-        pytest.param(GEN, {"question": "q", "Quality": "h"}, ("'Quality'", *KNOWN), id="quality-capital"),
-        pytest.param(GEN, {"question": "q", "images": ["a"]}, ("'images'", *KNOWN), id="images-under-another-name"),
-        pytest.param(GEN, {"api_key": KEY, "question": "q"}, ("'api_key'", *KNOWN), id="a-key-as-an-argument"),
+        pytest.param(GEN, {}, ("`question`", "`question_images`", NOTHING_STARTED), id="no question"),
+        pytest.param(GEN, {"question": " \n"}, ("`question_images`", NOTHING_STARTED), id="blank question"),
+        pytest.param(GEN, {"question": "", "question_images": ["", " "]}, (NOTHING_STARTED,), id="blank images"),
+        pytest.param(GEN, {"answer": "2", "answer_images": [PNG]}, (NOTHING_STARTED,), id="answer only"),
+        pytest.param(GEN, {"question": 5}, ('"question"', "string", "5"), id="integer question"),
+        pytest.param(GEN, {"question": "q", "Quality": ""}, ("'Quality'", *KNOWN), id="unknown name, blank value"),
+        pytest.param(GEN, {"question_images": "a"}, ('"question_images"', "with an array"), id="string images"),
+        pytest.param(GEN, {"question_images": ["a", 1]}, ('"question_images[1]"', "string"), id="integer image"),
+        pytest.param(GEN, {"question": "q", "answer_images": [None]}, ('"answer_images[0]"',), id="null image"),
+        pytest.param(GEN, {"question": "q", "quality": "4k"}, ('"quality"', *MEANINGS, "4k"), id="unknown quality"),
+        pytest.param(GEN, {"question": "q", "quality": True}, ('"quality"', "true"), id="boolean quality"),
+        pytest.param(GEN, {"question": "q", "Quality": "h"}, ("'Quality'", *KNOWN), id="capitalized quality"),
+        pytest.param(GEN, {"question": "q", "images": ["a"]}, ("'images'", *KNOWN), id="images under another name"),
+        pytest.param(GEN, {"api_key": KEY, "question": "q"}, ("'api_key'", *KNOWN), id="key as an argument"),
         *[
             pytest.param(
                 GEN,
@@ -399,6 +440,7 @@ KNOWN = ("it knows: question, answer, question_images, answer_images, quality, n
                 "http://[",
                 "http://a b",
                 "javascript:1",
+                "https://...",
             )
         ],
     ],
@@ -406,12 +448,44 @@ KNOWN = ("it knows: question, answer, question_images, answer_images, quality, n
 def test_wrong_arguments_are_explained_in_two_languages_and_send_nothing(
     mcp: Mcp, upstream: ScriptedScenext, tool: str, arguments: dict[str, Any], words: tuple[str, ...]
 ) -> None:
-    """Spec: SEP-1303: a tool error, because the model can mend it. Ours: nothing reaches Scenext."""
+    """Spec: SEP-1303: a tool error, because the model can correct it. Ours: nothing reaches Scenext."""
     text = assert_fails(mcp.call(tool, arguments), *words)
     english, chinese = halves(text)
-    if tool == GEN:  # said once, whatever was wrong
+    if tool == GEN:  # stated exactly once
         assert (english.count(NOTHING_STARTED), chinese.count("任务未创建，也未扣费。")) == (1, 1)
     assert KEY not in text
+    assert upstream.requests == []
+
+
+LONGEST = "https://a.example/" + "x" * 1982  # 2,000 characters
+
+
+def test_the_longest_notify_url_is_sent(mcp: Mcp, upstream: ScriptedScenext) -> None:
+    """Ours: the length that every browser accepts, and more than any callback needs."""
+    assert mcp.call(GEN, {"question": "q", "notify_url": f" {LONGEST} "})["isError"] is False
+    (request,) = upstream.requests
+    assert isinstance(request.body, bytes)
+    assert json.loads(request.body)["notify_url"] == LONGEST
+
+
+@pytest.mark.parametrize(
+    ("url", "length"),
+    [
+        pytest.param(LONGEST + "x", 2001, id="one character over the limit"),
+        pytest.param("http://[" + "x" * 7_000_000, 7_000_008, id="very long and malformed"),
+    ],
+)
+@pytest.mark.parametrize("name", ["notify_url", "notifyUrl"])
+def test_a_longer_notify_url_is_rejected_unsent(
+    mcp: Mcp, upstream: ScriptedScenext, name: str, url: str, length: int
+) -> None:
+    """Ours: it is rejected before it is parsed."""
+    english, chinese = halves(mcp.call(GEN, {"question": "q", name: url})["content"][0]["text"])
+    assert english == (
+        f"notify_url is too long: it has {length} characters, and at most 2000 are allowed. Call gen_video again with a"
+        f" shorter URL, or without notify_url. {NOTHING_STARTED}"
+    )
+    assert chinese.endswith("任务未创建，也未扣费。")
     assert upstream.requests == []
 
 
@@ -419,12 +493,16 @@ def test_wrong_arguments_are_explained_in_two_languages_and_send_nothing(
     ("headers", "words"),
     [
         pytest.param(
-            {}, ("No Scenext API key", "Authorization: Bearer <key>", "X-API-Key", "请在请求头中提供"), id="none"
+            {},
+            ("No Scenext API key", "Authorization: Bearer <key>", "X-API-Key", "请求中没有 Scenext API 密钥"),
+            id="no key",
         ),
-        pytest.param({"Authorization": "Basic dTpw"}, ("No Scenext API key",), id="another-scheme"),
+        pytest.param({"Authorization": "Basic dTpw"}, ("No Scenext API key",), id="another scheme"),
         pytest.param({"X-API-Key": "YOUR_API_KEY"}, ("is a placeholder", "占位符"), id="placeholder"),
-        pytest.param({"Authorization": "Bearer ${KEY}"}, ("is a placeholder",), id="variable-not-filled-in"),
-        pytest.param({"X-API-Key": "one,two"}, ("comma", "one header only"), id="joined"),
+        pytest.param({"Authorization": "Bearer ${KEY}"}, ("is a placeholder",), id="unset variable"),
+        pytest.param({"X-API-Key": "%KEY%"}, ("is a placeholder",), id="cmd variable"),
+        pytest.param({"Authorization": "Bearer undefined"}, ("is a placeholder", "undefined"), id="undefined"),
+        pytest.param({"X-API-Key": "one,two"}, ("comma", "one header only"), id="joined keys"),
     ],
 )
 @pytest.mark.parametrize(("tool", "arguments"), [(QUERY, {"task_id": "12345"}), (GEN, {"question": "q"})])
@@ -436,14 +514,14 @@ def test_without_a_usable_key_nothing_is_sent(
     headers: dict[str, str],
     words: tuple[str, ...],
 ) -> None:
-    """Ours: A missing or refused key is a tool result, never HTTP 401."""
+    """Ours: a missing or rejected key is a tool result, never HTTP 401."""
     text = assert_fails(mcp.call(tool, arguments, headers), *words)
     assert text.count(NOTHING_STARTED) == (1 if tool == GEN else 0)
     assert upstream.requests == []
 
 
-def test_a_job_for_which_no_slot_is_free_says_that_nothing_was_charged(upstream: ScriptedScenext) -> None:
-    """Ours: failures.Busy, while another job holds the only slot."""
+def test_a_job_without_a_free_slot_states_that_nothing_was_charged(upstream: ScriptedScenext) -> None:
+    """Ours: failures.Busy, while another job occupies the only slot."""
     mcp = Mcp(create_app(Config(upstream_slots=1), upstream).test_client())
     inner: list[dict[str, Any]] = []
 
@@ -452,43 +530,43 @@ def test_a_job_for_which_no_slot_is_free_says_that_nothing_was_charged(upstream:
         return Reply(200, {"status": "success", "data": {"task_id": "1"}})
 
     upstream.script = script
-    assert mcp.call(GEN, {"question": "q"})["isError"] is False
-    assert_fails(inner[0], "already waits for Scenext", NOTHING_STARTED)
+    assert mcp.call(GEN, {"question": "another"})["isError"] is False
+    assert_fails(inner[0], "limit of concurrent Scenext calls", NOTHING_STARTED)
     assert len(upstream.requests) == 1
 
 
 @pytest.mark.usefixtures("no_network_settings")
-def test_a_job_that_met_no_server_says_that_nothing_was_charged() -> None:
+def test_a_failed_connection_states_that_nothing_was_charged() -> None:
     """Ours: failures.NeverOpened, over the network."""
     with closed_port() as port:
         mcp = Mcp(create_app(Config(api_base_url=f"http://127.0.0.1:{port}")).test_client())
         assert_fails(mcp.call(GEN, {"question": "q"}), "could not connect", NOTHING_STARTED)
 
 
-def test_arguments_that_are_no_object_start_nothing(mcp: Mcp, upstream: ScriptedScenext) -> None:
-    """Spec: 2026-07-28, server/tools "Error Handling": a protocol error, which says so too."""
+def test_non_object_arguments_start_no_job(mcp: Mcp, upstream: ScriptedScenext) -> None:
+    """Spec: 2026-07-28, server/tools "Error Handling": a protocol error. Ours: it states that nothing was charged."""
     error = mcp.legacy("tools/call", {"name": GEN, "arguments": ["q"]}, BEARER).get_json()["error"]
     assert NOTHING_STARTED in error["message"]
     assert upstream.requests == []
 
 
 @pytest.mark.parametrize("config", [Config(max_body=200)])
-def test_a_body_too_large_for_a_job_started_nothing(mcp: Mcp, upstream: ScriptedScenext) -> None:
-    """Spec: RFC 9110, section 15.5.14. Ours: what to do, in the words of the tool."""
+def test_a_too_large_body_starts_no_job(mcp: Mcp, upstream: ScriptedScenext) -> None:
+    """Spec: RFC 9110, section 15.5.14. Ours: the error states the remedy in terms of the tool."""
     params = {"name": GEN, "arguments": {"question_images": ["A" * 200]}}
     response = mcp.legacy("tools/call", params, BEARER)
     assert response.status_code == 413
     message = response.get_json()["error"]["message"]
-    assert "nothing was started or charged" in message
-    assert "give images as URLs" in message
+    assert "Nothing was started or charged" in message
+    assert "Send images as URLs" in message
     assert upstream.requests == []
 
 
-# The time of a batch
+# Time limits in a batch
 
 
 def job(number: int) -> dict[str, Any]:
-    return tool_call(number, GEN, {"question": "q"})
+    return tool_call(number, GEN, {"question": f"question {number}"})
 
 
 def tool_call(number: int, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -496,7 +574,7 @@ def tool_call(number: int, name: str, arguments: dict[str, Any]) -> dict[str, An
 
 
 def slow(seconds: float) -> Callable[[requests.PreparedRequest], Reply]:
-    """Return the script of a Scenext that takes so long for each answer."""
+    """Return the script of a Scenext that takes this many seconds for each response."""
 
     def script(request: requests.PreparedRequest) -> Reply:
         threading.Event().wait(seconds)
@@ -506,120 +584,164 @@ def slow(seconds: float) -> Callable[[requests.PreparedRequest], Reply]:
 
 
 @pytest.mark.parametrize("config", [Config(timeout=0.5)])
-def test_each_call_of_a_batch_has_a_time_of_its_own(mcp: Mcp, upstream: ScriptedScenext) -> None:
-    """Ours: SCENEXT_TIMEOUT counts from when a call begins; what came before it takes nothing away."""
+def test_each_call_of_a_batch_has_its_own_timeout(mcp: Mcp, upstream: ScriptedScenext) -> None:
+    """Ours: SCENEXT_TIMEOUT counts from the start of a call. Earlier calls do not reduce it."""
     upstream.script = slow(0.3)
     answers = mcp.post([job(1), tool_call(2, QUERY, {"task_id": "1"}), job(3)], BEARER).get_json()
     assert [answer["result"]["isError"] for answer in answers] == [False] * 3
 
 
-@pytest.mark.parametrize("config", [Config(timeout=ONE_BODY - 0.5)])
-def test_a_job_that_a_batch_has_too_little_time_for_is_not_sent(mcp: Mcp, upstream: ScriptedScenext) -> None:
-    """Ours: sent, it would be charged, and its id lost with an answer that nobody waits for. A query is free."""
+@pytest.mark.parametrize("config", [Config(timeout=TimeBudget.MAX_UNSTREAMED - 0.5)])
+def test_a_job_is_not_sent_if_its_batch_has_too_little_time(mcp: Mcp, upstream: ScriptedScenext) -> None:
+    """Ours: it would be charged, and its id lost with a response that no client awaits. A query is free."""
     upstream.script = slow(0.6)
     answers = mcp.post([job(1), tool_call(2, QUERY, {"task_id": "1"}), job(3)], BEARER).get_json()
     assert [answer["result"]["isError"] for answer in answers] == [False, False, True]
     (content,) = answers[2]["result"]["content"]
-    assert "too little time, so it was not sent" in content["text"]
-    assert "by itself rather than in a batch" in content["text"]
+    assert "too little time, so this call was not sent" in content["text"]
+    assert "by itself, not in a batch" in content["text"]
     assert NOTHING_STARTED in content["text"]
     assert [request.method for request in upstream.requests] == ["POST", "GET"]
 
 
-# Failures upstream
+# Upstream failures
 
 AGAIN = "call query_video_status again in 30 seconds"
 SAID = {
     "sandbox-not-found": ("no such job", "No such task", "exactly the one", "Do not guess"),
+    "sandbox-no-row": ("no such job", ": “list index out of range”.", "exactly the one", "Do not guess"),
+    "sandbox-no-uuid": ("no such job", ": “invalid input syntax for type uuid: ", "exactly the one", "Do not guess"),
     "sandbox-rejected": ("answered with an error", "This job was removed", "tell the user"),
+    "sandbox-messages": ("answered with an error: “This job was removed”.", "tell the user"),
+    "sandbox-detail": ("HTTP 422: “path.task_id: Input should be a valid UUID”.", "Check the arguments"),
+    "sandbox-firewall": ("HTTP 403, has no error message", "a firewall", "free of charge", AGAIN, "Request id: "),
     "sandbox-busy": ("too many calls", "Too many requests", "Call again in 30 seconds"),
-    "sandbox-down": ("failure of its own", "HTTP 503", "Service unavailable", "free of charge", AGAIN),
+    "sandbox-down": ("server error", "HTTP 503", "Service unavailable", "free of charge", AGAIN),
     "sandbox-broken": ("could not be used", "HTTP 200", "not JSON", "free of charge", AGAIN),
     "sandbox-silent": ("did not answer within 20 seconds", "free of charge", AGAIN),
     "sandbox-unreachable": ("could not connect", "nothing was sent", "Try again in 30 seconds"),
 }
+
+
+def link(task_id: str, name: str) -> str:
+    """Return a sandbox link to a frame or video of a job, without the end of its signature."""
+    return f"http://localhost/sandbox/{task_id}/{name}?Expires=4102444800&Signature=sandbox"
+
+
+def video(task_id: str) -> str:
+    return f"Video / 视频: [Watch the video / 观看视频]({link(task_id, 'video.mp4')})"
+
+
+def frames(task_id: str, number: int) -> list[str]:
+    return [f"Frames / 画面: {number}", f"Newest / 最新: ![frame{number}]({link(task_id, f'frame{number}.svg')})"]
+
+
+COMPLETED, POINTS = "Status / 状态: COMPLETED (已完成)", "Points / 积分: 10"
+FAILED = "Status / 状态: FAILED (失败)"
+SHOW = "Next: show the user the video as a Markdown link."
+WHOLE = (
+    *("sandbox-completed", "sandbox-slow", "sandbox-list", "sandbox-typed"),
+    *("sandbox-consumption", "sandbox-consumption-object", "sandbox-consumption-list"),
+)
+# The lines shown for each job, and the start of the line after them.
 STATES = {
-    "sandbox-completed": ("COMPLETED (已完成)", "Next: show the user the video as a Markdown link."),
-    "sandbox-slow": ("COMPLETED (已完成)", "Next: show the user the video as a Markdown link."),
+    **{one: ([COMPLETED, video(one), *frames(one, 3), POINTS], SHOW) for one in WHOLE},
     "sandbox-in-progress": (
-        "IN_PROGRESS (生成中)",
+        ["Status / 状态: IN_PROGRESS (生成中)", *frames("sandbox-in-progress", 1)],
         "Next: call query_video_status with the same task_id",
     ),
-    "sandbox-failed": ("FAILED (失败)", "Next: tell the user the reason. A new job is charged again"),
+    "sandbox-failed": (
+        [
+            *(FAILED, *frames("sandbox-failed", 1), "Points / 积分: 0"),
+            "Reason / 原因: The question in the image could not be read",
+        ],
+        "Next: tell the user the reason. A new job costs points",
+    ),
+    "sandbox-typed-failed": (
+        [
+            *(FAILED, "Frames / 画面: 0", "Reason / 原因: The image is blurred / 图片模糊"),
+            "Reason / 原因: No points were consumed / 未消耗积分",
+        ],
+        "Next: tell the user the reason. A new job costs points",
+    ),
+    "sandbox-no-result": (
+        [COMPLETED, *frames("sandbox-no-result", 1), POINTS],
+        "Next: the job has completed, but has no video link.",
+    ),
+    "sandbox-repeated": (
+        [
+            *(COMPLETED, video("sandbox-repeated"), "Frames / 画面: 3"),
+            *(f"Newest / 最新: ![frame6]({link('sandbox-repeated', 'frame3.svg')}-again)", POINTS),
+        ],
+        SHOW,
+    ),
 }
 
-MADE_UP = "Sandbox: this is made up, and nothing is charged. / 沙盒：内容均为虚构，不扣费。"
+SIMULATED = "Sandbox: this is simulated, and nothing is charged. / 沙盒：结果均为模拟，不扣费。"
 
 
 @pytest.mark.parametrize("task_id", sorted(OUTCOMES))
 def test_every_outcome_of_the_sandbox_reaches_the_model(mcp: Mcp, task_id: str) -> None:
-    """Ours: sandbox.OUTCOMES: each documented id shows what its line says, with the next step."""
+    """Ours: sandbox.OUTCOMES: each documented id shows its documented outcome and the next step."""
     result = mcp.call(QUERY, {"task_id": task_id})
     if task_id in SAID:
         assert_fails(result, *SAID[task_id])
         return
-    state, then = STATES[task_id]
-    job = result["structuredContent"]
-    shown = [f"Status / 状态: {state}"]
-    if "video_url" in job.get("result", {}):
-        shown.append(f"Video / 视频: [Watch the video / 观看视频]({job['result']['video_url']})")
-    shown.append(f"Frames / 画面: {len(job['progress'])}")
-    shown += [f"Newest / 最新: ![{frame['id']}]({frame['image']})" for frame in job["progress"][-1:]]
-    if "points" in job:
-        shown.append(f"Points / 积分: points = {job['points']}")
-    if "error" in job.get("result", {}):
-        shown.append(f"Reason / 原因: {job['result']['error']}")
-    lines = assert_succeeds(result, job).splitlines()
+    shown, then = STATES[task_id]
+    lines = assert_succeeds(result, result["structuredContent"]).splitlines()
     assert lines[:-3] == shown
     assert lines[-3].startswith(then)
     assert lines[-2].startswith("下一步：")
-    assert lines[-1] == MADE_UP
+    assert lines[-1] == SIMULATED
 
 
 @pytest.mark.parametrize(
     ("key", "words"),
     [
         pytest.param(
-            "sandbox-refused-key", ("refused the API key", "Invalid API key", "same key will not help"), id="401"
+            "sandbox-refused-key",
+            ("refused the API key: “Unauthorized: Invalid API key”.", "same key will not help"),
+            id="401",
+        ),
+        pytest.param(
+            "sandbox-blocked-key", ("HTTP 403, has no error message", "a firewall", *MAY_BE_CHARGED), id="403"
         ),
         pytest.param("sandbox-no-credit-key", ("too few points", "Insufficient points", "top it up"), id="402"),
     ],
 )
-def test_special_keys_fail_as_documented(mcp: Mcp, key: str, words: tuple[str, ...]) -> None:
-    """Ours: sandbox.py, "Any key is accepted but …"."""
+def test_special_sandbox_keys_fail_as_documented(mcp: Mcp, key: str, words: tuple[str, ...]) -> None:
+    """Ours: sandbox.py, "Any key is accepted except …"."""
     assert_fails(mcp.call(GEN, {"question": "q"}, {"X-API-Key": key}), *words)
 
 
-NESTED = b'{"x":' * 300 + b"1" + b"}" * 300  # deeper than orjson writes, less deep than it reads
+NESTED = b'{"x":' * 300 + b"1" + b"}" * 300  # deeper than orjson serializes, but not too deep for it to parse
 
 
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        pytest.param(503, b"{}", ("HTTP 503", *MAY_BE_CHARGED), id="server-fault"),
-        pytest.param(200, b"<html>", ("not JSON", *MAY_BE_CHARGED), id="html"),
-        pytest.param(200, b'{"status":"success"}', ('without a "data" object', *MAY_BE_CHARGED), id="without-data"),
-        pytest.param(200, b'{"status":"success","data":{}}', ('"task_id"', *MAY_BE_CHARGED), id="without-task-id"),
+        pytest.param(503, b"{}", ("HTTP 503", *MAY_BE_CHARGED), id="server fault"),
+        pytest.param(200, b"<html>", ("not JSON", *MAY_BE_CHARGED), id="HTML"),
+        pytest.param(200, b'{"status":"success"}', ('without a "data" object', *MAY_BE_CHARGED), id="no data"),
+        pytest.param(200, b'{"status":"success","data":{}}', ('"task_id"', *MAY_BE_CHARGED), id="no task_id"),
         pytest.param(
-            200, b'{"status":"success","data":{"task_id":true}}', ('"task_id"', *MAY_BE_CHARGED), id="task-id-boolean"
+            200, b'{"status":"success","data":{"task_id":true}}', ('"task_id"', *MAY_BE_CHARGED), id="boolean task_id"
         ),
-        pytest.param(
-            200, b'{"status":"success","data":{"task_id":"1","x":' + NESTED + b"}}", MAY_BE_CHARGED, id="nested-data"
-        ),
+        pytest.param(200, b'{"status":"success","data":{"x":' + NESTED + b"}}", MAY_BE_CHARGED, id="nested data"),
     ],
 )
-def test_a_job_that_may_have_been_charged_is_not_to_be_started_again(
+def test_a_job_that_may_have_been_charged_must_not_be_repeated(
     mcp: Mcp, upstream: ScriptedScenext, status: int, body: bytes, words: tuple[str, ...]
 ) -> None:
-    """Ours: `gen_video` costs money and is never sent twice; so the advice is not to call again."""
+    """Ours: `gen_video` costs money and is never sent twice, so the text advises against another call."""
     upstream.answers(status, body)
     text = assert_fails(mcp.call(GEN, {"question": "q"}), *words)
     assert "once more" not in text
     assert len(upstream.requests) == 1
 
 
-def test_a_bug_of_ours_does_not_advise_to_start_a_job_that_may_run_already(mcp: Mcp, upstream: ScriptedScenext) -> None:
-    """Ours: `gen_video` costs money; what broke after it was sent is no reason to send it again."""
+def test_an_internal_error_after_a_start_does_not_advise_another_job(mcp: Mcp, upstream: ScriptedScenext) -> None:
+    """Ours: `gen_video` costs money. An internal error after the request was sent is no reason to send it again."""
     upstream.fails(RuntimeError("sentinel"))
     text = assert_fails(mcp.call(GEN, {"question": "q"}), "This server failed", "charged")
     assert "sentinel" not in text
@@ -633,11 +755,11 @@ def test_a_bug_of_ours_does_not_advise_to_start_a_job_that_may_run_already(mcp: 
         pytest.param(b'{"status":"error",' + b'"message":{' * 1000 + b"}" * 1001, id="message"),
     ],
 )
-def test_an_answer_that_is_nested_too_deeply_is_blamed_on_scenext(
+def test_a_too_deeply_nested_response_is_reported_as_an_upstream_error(
     mcp: Mcp, upstream: ScriptedScenext, body: bytes
 ) -> None:
-    """Ours: failures.BadResponse or Rejected: whatever upstream sends is no failure of this server."""
-    assert isinstance(orjson.loads(body), dict)  # what is read without complaint
+    """Ours: failures.BadResponse or Rejected, because an upstream response is never a failure of this server."""
+    assert isinstance(orjson.loads(body), dict)  # orjson parses it
     upstream.answers(200, body)
     text = assert_fails(mcp.call(QUERY, {"task_id": "12345"}), "Scenext")
     assert "This server failed" not in text

@@ -1,4 +1,4 @@
-"""The card in the MCP Inspector of `tests/interop/clients`: what its command line and its web page make of it."""
+"""Check the card in the MCP Inspector of `tests/interop/clients`, in its command line and on its web page."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from scenext_service.scenext.sandbox import OUTCOMES
+from scenext_service.scenext.sandbox.adapter import OUTCOMES
 from tests.interop.clients.run import Client, clients
 from tests.interop.clients.run import install as install_client
 from tests.support.server import end_group, free_port, wait_until
@@ -22,7 +22,7 @@ COMMAND_TIMEOUT = 60
 PAGE_TIMEOUT = 400
 STOP_TIMEOUT = 10
 
-# Each tool, an argument, and the exit status with which the Inspector says whether it has a card.
+# Each tool, an argument, and the Inspector's exit status: 0 if the tool has a card, 2 if it has none.
 APPS = (
     ("gen_video", "question=Why is the sky blue?", 0),
     ("query_video_status", f"task_id={next(iter(OUTCOMES))}", 2),
@@ -32,7 +32,7 @@ CHECKS = len(APPS) + len(ERAS)
 
 
 def wrong(url: str) -> list[str]:
-    """Show the service at a URL to the Inspector in every way; return what is wrong."""
+    """Check the service at a URL with the Inspector in every mode; return the problems."""
     inspector = next(client for client in clients() if client.name == "inspector")
     install_client(inspector)
     with ThreadPoolExecutor() as pool:
@@ -42,7 +42,7 @@ def wrong(url: str) -> list[str]:
 
 
 def _command(inspector: Client, url: str, tool: str, argument: str, status: int) -> str:
-    """Ask the command line whether a tool has a card; return what is wrong, or nothing."""
+    """Ask the command line whether a tool has a card; return the problem, or an empty string."""
     command = ["node", "node_modules/.bin/mcp-inspector", "--cli", "--transport", "http", "--server-url", url, *KEY]
     command += ["--method", "tools/call", "--app-info", "--tool-name", tool, "--tool-arg", argument]
     run = subprocess.run(
@@ -54,7 +54,7 @@ def _command(inspector: Client, url: str, tool: str, argument: str, status: int)
 
 
 def _page(inspector: Client, url: str, era: str) -> str:
-    """Follow a job in the card that the web page shows; return what is wrong, or nothing."""
+    """Follow a job in the card on the web page; return the problem, or an empty string."""
     with _web(inspector, url, era) as address:
         command = ["node", str(HERE / "inspector.mjs"), address, era]
         run = subprocess.run(command, capture_output=True, text=True, timeout=PAGE_TIMEOUT, check=False)
@@ -63,7 +63,7 @@ def _page(inspector: Client, url: str, era: str) -> str:
 
 @contextmanager
 def _web(inspector: Client, url: str, era: str) -> Iterator[str]:
-    """Run the Inspector's web page with the service in its list of servers; yield its address."""
+    """Run the Inspector's web page with the service in its server list; yield the page's URL."""
     port = free_port()
     command = ["node", "node_modules/.bin/mcp-inspector", "--web", "--transport", "http", "--server-url", url, *KEY]
     with tempfile.TemporaryDirectory() as home, (Path(home) / "log").open("a+b") as log:

@@ -1,15 +1,15 @@
-"""Show the card in Chromium, in hosts that behave in many ways, and to the MCP Inspector.
+"""Show the card in Chromium, in hosts of various behaviours, and in the MCP Inspector.
 
     python -m tests.interop.cards.run [WORD ...]
 
-Installs Debian's chromium (as root, where it is missing), what drives it from `package-lock.json`, and the Inspector of
-`tests/interop/clients`; starts a real gunicorn with the shipped configuration in the sandbox, and runs `scenarios.mjs`:
-a host of its own, which sandboxes the card under the policy that it declares and passes its calls on. Then the
-Inspector has to find that `gen_video` has a card, and `query_video_status` none, and to show that card on its web page
-(`inspector.mjs`), in both eras. Ends with status 1 where anything was different. With words, runs only the scenarios
-whose names have one of them, and the Inspector all the same.
+Installs Debian's chromium (as root, if it is missing), the packages of `package-lock.json` that drive it, and the
+Inspector of `tests/interop/clients`. Starts a real gunicorn with the shipped configuration in the sandbox and runs
+`scenarios.mjs`, a host that sandboxes the card under its declared policy and forwards its calls. Then the Inspector has
+to find a card for `gen_video` and none for `query_video_status`, and to show the card on its web page (`inspector.mjs`)
+in both eras. Exits with status 1 if anything differs. With words, runs only the scenarios whose names contain one of
+them, and always the Inspector.
 
-Needs Node 22 or newer and npm, which the `interop` extra of setup.cfg brings.
+Needs Node 22 or newer and npm. The `interop` extra of setup.cfg installs both.
 """
 
 import os
@@ -24,11 +24,11 @@ from tests.support.server import running
 from . import inspector
 
 HERE = Path(__file__).parent
-TIMEOUT = 300  # seconds for all scenarios
+TIMEOUT = 600  # seconds for all scenarios
 
 
 def main(words: list[str]) -> None:
-    """Install, run, print."""
+    """Install, run and print the results."""
     debian.install((HERE / "debian.txt").read_text(encoding="utf-8").split())
     subprocess.run(["npm", "ci", "--no-fund", "--no-audit", "--silent"], cwd=HERE, check=True)
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server:

@@ -1,4 +1,4 @@
-"""A client's program, run to its end where its packages are."""
+"""Run a client's program to completion in the folder of its packages."""
 
 import os
 import signal
@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-RUN_TIMEOUT = 150  # seconds for one program
+RUN_TIMEOUT = 240  # seconds for one program
 
 
 class Ended(NamedTuple):
-    """How a program ended, and what it printed."""
+    """A finished program: its exit status and output."""
 
     status: int
     output: str
@@ -21,13 +21,13 @@ class Ended(NamedTuple):
 
 
 def execute(command: Sequence[str], folder: Path, environ: Mapping[str, str] | None = None) -> Ended:
-    """Run a program in a folder, in an environment of its own. Raises subprocess.TimeoutExpired."""
+    """Run a program in a folder with a clean environment. Raises subprocess.TimeoutExpired."""
     with (
         tempfile.TemporaryDirectory() as home,
         subprocess.Popen(
             command,
             cwd=folder,
-            # No proxies, no settings of the user's.
+            # No proxies and no user settings.
             env={"PATH": os.environ["PATH"], "HOME": home, "LANG": "C.UTF-8", **(environ or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -39,7 +39,7 @@ def execute(command: Sequence[str], folder: Path, environ: Mapping[str, str] | N
         try:
             output, errors = process.communicate(timeout=RUN_TIMEOUT)
         finally:
-            # It leads a process group of its own, and may have left some of it behind.
+            # The program leads its own process group and may leave children behind.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     return Ended(process.returncode, output, errors)

@@ -1,17 +1,25 @@
-"""Run MCP clients that are not ours against the service: the table of what works, and with what.
+"""Run third-party MCP clients against the service and write the table of results.
 
     python -m tests.interop.clients.run
 
-Sets up every client of `clients.json` in an environment of its own below `.environments/` (kept while its packages are
-the same), starts a real gunicorn with the shipped configuration in the sandbox, and lets each client list the tools,
-start a video, follow it until it is COMPLETED, and meet a failure: no key. It follows with calls that wait, shows their
-progress where it has a handler for it, and reads what to do next as its model would. Each of its modes does so at
-`/mcp` and at `/mcp/`, with the program in `programs/` that a newcomer to that client would write; and once over a
-Scenext whose answers have other types than its reference gives, which no client may refuse. Prints the table, and
-writes it into `docs/works-with.md` and its translation. The programs of `docs/connect.md` run beside them, in the same
-environments (`documented.py`). Ends with status 1 where anything failed.
+Sets up every client of `clients.json` in its own environment below `.environments/`, which is kept until its packages
+change. Starts a real gunicorn with the shipped configuration in the sandbox. Each client lists the tools, starts a
+video, follows it until it is COMPLETED, and meets a failure: no key. It follows the job with calls that wait, shows
+their progress if it has a handler, and reads the next step as its model would.
 
-Needs Node 22 or newer and npm, which the `interop` extra of setup.cfg brings.
+Each mode of a client does so at `/mcp` and at `/mcp/`, with the program in `programs/` that a newcomer to the client
+would write. It also runs once against a simulated Scenext whose values have other types than the reference documents.
+No client may reject those. The programs of `docs/connect.md` run in parallel, in the same environments
+(`documented.py`), and an agent repeats a call that it has ended (`repeated.py`). Prints the table and writes it into
+`docs/works-with.md` and its translation. Exits with status 1 if anything fails.
+
+A coding agent does the same with a scripted model, which `programs/agent.mjs` serves on loopback. The model calls the
+tools and reports the results that the agent gives it. The agent's configuration is the one in `docs/connect.md`.
+
+`fastmcp-tasks`, `ext-tasks` and the Inspector follow the video as a task, so their single tool call returns it.
+`tasks.py` does the same with Claude Code, in more scenarios.
+
+Needs Node 22 or newer and npm. The `interop` extra of setup.cfg installs both.
 """
 
 import json
@@ -34,7 +42,7 @@ from tests.support.pages import ROOT
 from tests.support.server import Server, running
 from tests.support.upstream import Upstream, answer
 
-from . import documented
+from . import documented, repeated
 from .processes import RUN_TIMEOUT, execute
 
 HERE = Path(__file__).parent
@@ -44,16 +52,18 @@ ENVIRONMENTS = HERE / ".environments"
 PATHS = ("/mcp", "/mcp/")
 KEY = "any-key-will-do"
 
-INSTALLS = 3  # at the same time
+INSTALLS = 3  # concurrent installations
 INSTALL_TIMEOUT = 600  # seconds for one environment
 
-# At the same time: they wait for most of the minute that a job of the sandbox takes.
-RUNS = 14
-MOST_CALLS = 4  # to follow a job of the sandbox: two that wait are enough
+# Concurrent runs. They spend most of their time waiting for a job of the sandbox, which takes a minute.
+RUNS = 18
+HEAVY_RUNS = 3  # in addition to RUNS
+NO_WAITS = {"SCENEXT_MAX_WAIT": "0", "SCENEXT_TASKS": "0"}
+MOST_CALLS = 4  # to follow a job of the sandbox; two calls that wait are enough
 
-Judge = Callable[[Mapping[str, Any]], str | None]  # tells what is wrong with a report; None where nothing is
+Judge = Callable[[Mapping[str, Any]], str | None]  # returns the problems of a report, or None
 
-# A job of which nothing but its id has the type that it should have, whether it is started or asked for.
+# A job in which only the id has the documented type, both when it is started and when it is queried.
 ODD: dict[str, Any] = {
     "task_id": "odd-1",
     "status": ["COMPLETED"],
@@ -63,10 +73,13 @@ ODD: dict[str, Any] = {
     "result": {"video_url": 5},
 }
 
-# What the table says in words; whatever else is in it is in no language.
+# The words of the table. The rest of it needs no translation.
 CHINESE = {
     "| client | version | revision | result | progress |": "| 客户端 | 版本 | 协议版本 | 结果 | 进度 |",
     ", the bridge for Claude Desktop": "，Claude Desktop 的转接程序",
+    ", the bridge for Open WebUI": "，Open WebUI 的转接程序",
+    "`fastmcp` with `fastmcp-tasks`": "`fastmcp` 与 `fastmcp-tasks`",
+    "Tasks extension `": "Tasks 扩展 `",
     "| works |": "| 通过 |",
     "| shown |": "| 显示 |",
     "| fails at ": "| 未通过：",
@@ -77,10 +90,11 @@ CHINESE = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Client:
-    """A client as `clients.json` has it.
+    """A client of `clients.json`.
 
-    `modes` maps each argument of its program to a row's first cell. `section` is that of `docs/connect.md` whose blocks
-    run in its environment.
+    `modes` maps each argument of its program to the first cell of a row. `section` names the section of
+    `docs/connect.md` whose blocks run in the client's environment. `configured` names the section whose blocks its
+    program writes where the client reads its configuration. A `heavy` client takes seconds of a core to start.
     """
 
     name: str
@@ -90,25 +104,33 @@ class Client:
     pip: Sequence[str] = ()
     npm: Sequence[str] = ()
     section: str | None = None
+    configured: str | None = None
+    heavy: bool = False
 
     @property
     def version(self) -> str:
-        """The pinned version of the first package, which is the client's own."""
+        """Return the pinned version of the first package, which is the client's own."""
         return re.split("==|@", (self.pip or self.npm)[0])[-1]
 
     @property
     def environment(self) -> Path:
-        """Where its packages are."""
+        """Return the folder of its packages."""
         return ENVIRONMENTS / self.name
+
+    @property
+    def blocks(self) -> list[str]:
+        """Return the configuration blocks as one more argument in JSON, or an empty list if there are none."""
+        texts = [block.text for block in documented.of(self.configured)] if self.configured else []
+        return [json.dumps(texts)] if texts else []
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one run: the revision that was negotiated, what is wrong, if anything is, and if progress came."""
+    """The outcome of one run: the negotiated revision, the problem if any, and whether progress arrived."""
 
     revision: str
     problem: str | None
-    progress: bool = False  # whether the client's handler saw any
+    progress: bool = False  # whether the client's handler received any
 
 
 def clients() -> list[Client]:
@@ -118,7 +140,7 @@ def clients() -> list[Client]:
 
 
 def install(client: Client) -> None:
-    """Set up a client's environment, unless it is there with these packages. Raises RuntimeError."""
+    """Set up a client's environment, unless it exists with the same packages. Raises RuntimeError."""
     target = client.environment
     pins = target / "pins.json"
     wanted = json.dumps([*client.pip, *client.npm])
@@ -132,8 +154,8 @@ def install(client: Client) -> None:
             (target / "package.json").write_text('{"private": true}\n', encoding="utf-8")
             _command(["npm", "install", "--no-fund", "--no-audit", "--save-exact", *client.npm], target)
         pins.write_text(wanted, encoding="utf-8")
-    # Node finds a program's packages from where the program is.
-    shutil.copy(HERE / "programs" / client.program, target)
+    # Node resolves packages relative to a program's location. Copy all programs, because some share a module.
+    shutil.copytree(HERE / "programs", target, dirs_exist_ok=True)
 
 
 def _command(command: list[str], directory: Path) -> None:
@@ -143,10 +165,11 @@ def _command(command: list[str], directory: Path) -> None:
 
 
 def attempt(client: Client, mode: str, url: str, judging: Judge) -> Outcome:
-    """Run a client's program once, and judge what it reports."""
+    """Run a client's program once and judge its report."""
     value = KEY if client.header == "X-API-Key" else f"Bearer {KEY}"
     try:
-        status, output, errors = execute([*_program(client), url, client.header, value, mode], client.environment)
+        arguments = [url, client.header, value, mode, *client.blocks]
+        status, output, errors = execute([*_program(client), *arguments], client.environment)
     except subprocess.TimeoutExpired:
         return Outcome("", f"not finished after {RUN_TIMEOUT} seconds")
     try:
@@ -164,18 +187,19 @@ def _program(client: Client) -> list[str]:
 
 
 def judge(report: Mapping[str, Any]) -> str | None:
-    """Tell what is wrong with a report; None where nothing is."""
+    """Return the problems of a report, or None."""
     task_id = str(report.get("task_id"))
     step = str(report.get("next"))
-    progress = report.get("progress", [])  # None where the client has no handler
+    progress = report.get("progress", [])  # None if the client has no handler
     expected = {
         "revision": re.fullmatch(r"\d{4}-\d\d-\d\d", str(report.get("revision"))),
-        "tools": report.get("tools") == [*TOOLS],
-        "task_id": re.fullmatch(r"sandbox-\d{13}-[\w-]+", task_id),
+        "tools": sorted(report.get("tools") or []) == sorted(TOOLS),  # agents sort them
+        "task_id": re.fullmatch(r"sandbox-\d{13}(-[\w-]+)?", task_id),
         "status": report.get("status") == "COMPLETED",
         "video": f"/sandbox/{task_id}/video.mp4?" in str(report.get("video")),
         "next": "Markdown link" in step and task_id in step,
-        "progress": progress is None or (progress and all(re.match(r"\d+ frames? drawn", str(it)) for it in progress)),
+        "progress": progress is None
+        or (progress and all(re.match(r"\d+ frames? (so far|· started)", str(it)) for it in progress)),
         "calls": report.get("calls") in range(1, MOST_CALLS + 1),
         "failure": all(text in str(report.get("failure")) for text in TEXTS[KeyMissing]),
     }
@@ -184,13 +208,13 @@ def judge(report: Mapping[str, Any]) -> str | None:
 
 
 def judge_odd(report: Mapping[str, Any]) -> str | None:
-    """Tell what is wrong with a report of the odd job; None where nothing is."""
+    """Return the problem of a report of the odd job, or None."""
     found = [report.get(name) for name in ("task_id", "status", "video")]
     return None if found == [ODD["task_id"], ODD["status"], ODD["result"]["video_url"]] else f"the odd job is {found}"
 
 
 def table(outcomes: Mapping[tuple[Client, str], list[Outcome]]) -> str:
-    """Write the table: a row for each client and mode, from what came of it at each path."""
+    """Return the table, with one row for each client and mode, from the outcome at each path."""
     rows = ["| client | version | revision | result | progress |", "|---|---|---|---|---|"]
     for (client, mode), found in outcomes.items():
         failed = " and ".join(f"`{path}`" for path, outcome in zip(PATHS, found, strict=True) if outcome.problem)
@@ -202,14 +226,14 @@ def table(outcomes: Mapping[tuple[Client, str], list[Outcome]]) -> str:
 
 
 def chinese(text: str) -> str:
-    """Translate the table."""
+    """Translate the table into Chinese."""
     for english, translated in CHINESE.items():
         text = text.replace(english, translated)
     return text
 
 
 def put(text: str, into: Path) -> None:
-    """Write the table in the place of the one that a page has. Raises ValueError where it has not exactly one."""
+    """Replace the table of a page. Raises ValueError unless the page has exactly one."""
     page, count = re.subn(r"(?m)(?:^\|.*\n)+", lambda _: text, into.read_text(encoding="utf-8"))
     if count != 1:
         raise ValueError(f"{into.name} has {count} tables")
@@ -218,33 +242,36 @@ def put(text: str, into: Path) -> None:
 
 @contextmanager
 def servers() -> Iterator[tuple[Server, Server]]:
-    """Run the service in the sandbox, and over a Scenext that has only the odd job."""
+    """Run the service twice: in the sandbox, and with a simulated Scenext that has only the odd job."""
     with (
         tempfile.TemporaryDirectory() as folder,
         tempfile.TemporaryDirectory() as another,
         Upstream() as upstream,
         running(Path(folder)) as sandbox,
-        # Without waits: this job has no end.
-        running(Path(another), {**upstream.environ("odd"), "SCENEXT_MAX_WAIT": "0", "WEB_CONCURRENCY": "1"}) as odd,
+        # Waiting and tasks are disabled, because this job never ends.
+        running(Path(another), {**upstream.environ("odd"), **NO_WAITS, "WEB_CONCURRENCY": "1"}) as odd,
     ):
         upstream.answers["odd"] = answer(200, json.dumps({"status": "success", "data": ODD}).encode())
         yield sandbox, odd
 
 
 def main() -> None:
-    """Install, run, print, write."""
+    """Install, run, print and write the table."""
     everyone = clients()
     with ThreadPoolExecutor(INSTALLS) as pool:
         list(pool.map(install, everyone))
     rows = [(client, mode) for client in everyone for mode in client.modes]
-    with servers() as (sandbox, odd), ThreadPoolExecutor(RUNS) as pool:
-        futures = {row: [pool.submit(attempt, *row, sandbox.url + path, judge) for path in PATHS] for row in rows}
-        oddly = {row: pool.submit(attempt, *row, odd.url + PATHS[0], judge_odd) for row in rows}
-        environments = {client.section: client.environment for client in everyone if client.section}
+    with servers() as (sandbox, odd), ThreadPoolExecutor(RUNS) as pool, ThreadPoolExecutor(HEAVY_RUNS) as heavy:
+        environments = {name: client.environment for client in everyone for name in (client.section, client.configured)}
         shown = pool.submit(documented.problems, environments, sandbox.url + PATHS[0])
+        charged = pool.submit(repeated.problems, ENVIRONMENTS / repeated.CLIENT)
+        pools = {row: heavy if row[0].heavy else pool for row in rows}
+        futures = {row: [pools[row].submit(attempt, *row, sandbox.url + path, judge) for path in PATHS] for row in rows}
+        oddly = {row: pools[row].submit(attempt, *row, odd.url + PATHS[0], judge_odd) for row in rows}
         outcomes = {row: [future.result() for future in started] for row, started in futures.items()}
         refused = {row: future.result().problem for row, future in oddly.items()}
-        problems = shown.result() + re.findall(r"^.* status=5\d\d .*$", sandbox.output() + odd.output(), re.MULTILINE)
+        problems = shown.result() + charged.result()
+        problems += re.findall(r"^.* status=5\d\d .*$", sandbox.output() + odd.output(), re.MULTILINE)
     failed = 0
     for (client, mode), found in outcomes.items():
         named = [*((path, it.problem) for path, it in zip(PATHS, found, strict=True)), ("odd", refused[client, mode])]

@@ -1,7 +1,7 @@
-"""The service with the fixtures of the official conformance suite beside its own tools, for `run.py`.
+"""The service with the fixtures of the official conformance suite next to its own tools, for `run.py`.
 
-They stand in our registry and are served by our blueprint: what the suite finds wrong with them is wrong with
-those. They do what the suite's scenarios describe, and nothing else.
+The fixtures use this package's registry and blueprint, so a failure with a fixture is a failure of those. They do only
+what the suite's scenarios describe.
 
 Source: modelcontextprotocol/conformance, the `description` of each server scenario.
 """
@@ -19,11 +19,11 @@ from scenext_service import mcp
 from scenext_service.config import from_env
 from scenext_service.mcp import Call, Steps, Tool, ToolError, ToolResult
 from scenext_service.scenext.client import Scenext
-from scenext_service.scenext.sandbox import Sandbox
-from scenext_service.serving.application import Service
-from scenext_service.tools import tools
-from scenext_service.tools.credentials import Credentials
-from scenext_service.tools.waiting import Waits
+from scenext_service.scenext.sandbox.adapter import Sandbox
+from scenext_service.server.application import Service
+from scenext_service.tools import create_tools
+from scenext_service.tools.api_call import Credentials
+from scenext_service.tools.waiting import JobWaiter
 
 NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
 
@@ -33,7 +33,7 @@ def text(content: str) -> dict[str, Any]:
 
 
 def _png() -> str:
-    """Make a red pixel."""
+    """Return a PNG image of one red pixel in Base64."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -46,7 +46,7 @@ def _png() -> str:
 
 
 def _wav() -> str:
-    """Make a sound of no samples."""
+    """Return a WAV sound without samples in Base64."""
     form = struct.pack("<HHIIHH", 1, 1, 8000, 8000, 1, 8)
     body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", 0)
     return base64.b64encode(b"RIFF" + struct.pack("<I", len(body)) + body).decode()
@@ -61,23 +61,25 @@ def resource(uri: str) -> dict[str, Any]:
 
 
 def fixture(name: str, *content: dict[str, Any], schema: dict[str, Any] | None = None) -> Tool:
-    """Make a tool that always returns the same content."""
+    """Return a tool with this fixed content."""
 
-    def answer(arguments: dict[str, Any], call: Call) -> ToolResult:
+    def answer(arguments: dict[str, Any], call: Call) -> Steps[ToolResult]:
+        yield from ()
         return ToolResult(list(content))
 
     return Tool(name, name, f"The suite's fixture {name}.", schema or NO_ARGUMENTS, answer)
 
 
 def report_progress(arguments: dict[str, Any], call: Call) -> Steps[ToolResult]:
-    """Tell of three steps, 50 ms apart."""
+    """Report three steps, 50 ms apart."""
     for done in (0, 50, 100):
         yield call.progress(done, f"{done} of 100", 100)
         time.sleep(0.05)
     return ToolResult([text("All steps are done.")])
 
 
-def fail(arguments: dict[str, Any], call: Call) -> ToolResult:
+def fail(arguments: dict[str, Any], call: Call) -> Steps[ToolResult]:
+    yield from ()
     raise ToolError("This tool intentionally returns an error for testing")
 
 
@@ -121,25 +123,32 @@ FIXTURES = [
     fixture("test_x_mcp_header", text("ok"), schema=MIRRORED),
     fixture("test_missing_capability", text("ok")),
     Tool("test_tool_with_progress", "Progress", "Reports progress.", NO_ARGUMENTS, report_progress),
-    # These two stream as well, and have nothing to ask or to log.
+    # These two also only stream: nothing here elicits input or sends log messages.
     Tool("test_streaming_elicitation", "Streams", "Streams.", NO_ARGUMENTS, report_progress),
     Tool("test_logging_tool", "Streams", "Streams.", NO_ARGUMENTS, report_progress),
 ]
 
 
 def create() -> Flask:
-    """Make the application."""
+    """Create the application."""
     config = from_env(os.environ)
-    scenext = Scenext(config.api_base_url, timeout=config.timeout, slots=config.upstream_slots, adapter=Sandbox())
-    own = tools(scenext, Credentials(), config.default_quality, Waits(config.max_wait, config.waiting_calls))
+    scenext = Scenext(config.api_base_url, timeout=config.timeout, slots=64, adapter=Sandbox())
+    own = create_tools(scenext, Credentials(), config.default_quality, JobWaiter(config.max_wait, 64))
     server = mcp.Server(
         {"name": "conformance", "version": "1"},
         "Fixtures.",
-        mcp.Registry([*own, *FIXTURES]),
-        mcp.Resources([mcp.Resource("test://static-text", "text", "Text", "text/plain", "A static text.")]),
+        [*own, *FIXTURES],
+        [mcp.resources.Resource("test://static-text", "text", "Text", "text/plain", "A static text.")],
     )
     app = Service(__name__)
-    app.register_blueprint(mcp.create_blueprint(server, mcp.Origins(), config.max_body, lambda record: None))
+    app.register_blueprint(
+        mcp.create_blueprint(
+            server,
+            mcp.Origins(),
+            mcp.BodyReader.with_budget(config.max_body, config.body_budget, anonymous=True),
+            lambda record: None,
+        )
+    )
     return app
 
 

@@ -1,1 +1,1 @@
-"""The image of the `Dockerfile`, built and run without Docker: `python -m tests.interop.containers.run`."""
+"""Build the image of the `Dockerfile` and run it without Docker: `python -m tests.interop.containers.run`."""

@@ -1,7 +1,7 @@
-"""The image, built as `docker build` does, by Debian's buildah on a base made of Debian's own packages.
+"""Build the image as `docker build` does, with Debian's buildah, on a base made of Debian packages.
 
-The base stands in for the official Python image, under its name: the same Debian, the same Python, pip, and `python`.
-What pip is configured with here, an index or a certificate, it is configured with during the build.
+The base has the name of the official Python image and stands in for it, with the same Debian release, the same Python
+version, pip and the command `python`. The build uses this machine's pip configuration, such as an index or certificate.
 
 Source: buildah-build(1), mmdebstrap(1), pip's manual, "Configuration".
 """
@@ -28,20 +28,20 @@ _CONFIGURED = re.compile(r"^(:env:|\w+)\.([\w-]+)=(.+)$", re.MULTILINE)
 
 
 def base() -> tuple[str, str, str]:
-    """Return the name of the base in the Dockerfile, its Python and its Debian. Raises ValueError where it has two."""
+    """Return the base image in the Dockerfile, its Python version and its Debian release. Raises ValueError for two."""
     (found,) = set(_BASE.findall((ROOT / "Dockerfile").read_text(encoding="utf-8")))
     return found[0], found[1], found[2]
 
 
 class Images:
-    """The images of this run; all there is of them is in one folder."""
+    """The images of this run, all stored in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._buildah = ["buildah", "--root", str(folder / "images"), "--runroot", str(folder / "run")]
 
     def make_base(self) -> None:
-        """Make the base that the Dockerfile names. Raises RuntimeError."""
+        """Build the base image that the Dockerfile names. Raises RuntimeError."""
         name, python, release = base()
         with self._container("scratch") as (container, root):
             options = ["--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io", f"--include={PACKAGES}"]
@@ -51,12 +51,12 @@ class Images:
             self._run("commit", "--quiet", "--format", "docker", container, name)
 
     def build(self, command: str) -> None:
-        """Run a `docker build` of a page. Raises RuntimeError."""
+        """Run a documented `docker build` command with buildah. Raises RuntimeError."""
         docker, build, *words, context = shlex.split(command)
         if [docker, build, context] != ["docker", "build", "."]:
             raise RuntimeError(f"no docker build: {command}")
         volumes = [f"--volume={place}:ro" for place in self._pip_places()]
-        # Another format than Docker's has no health check.
+        # Only Docker's image format has health checks.
         self._run("build", "--pull-never", "--format", "docker", *volumes, *words, str(ROOT))
 
     def config(self, name: str) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class Images:
         return run([*self._buildah, "--storage-driver", "vfs", *arguments], BUILDAH_ISOLATION="chroot")
 
     def _pip_places(self) -> list[str]:
-        """Write the configuration of this machine's pip; return the places that a build needs, as `here:there`."""
+        """Write this machine's pip configuration; return the volumes that a build needs, as `source:target`."""
         there = configparser.ConfigParser(interpolation=None)
         places = []
         for section, name, written in _CONFIGURED.findall(run([sys.executable, "-m", "pip", "config", "list"])):
@@ -93,7 +93,7 @@ class Images:
             there.set(section, name, value)
             for word in value.split():
                 if word.startswith("file://"):
-                    places.append(Path(word.removeprefix("file://")).parent)  # its pages lead to files beside it
+                    places.append(Path(word.removeprefix("file://")).parent)  # index pages link to files next to it
                 elif word.startswith("/"):
                     places.append(Path(word))
         with (self._folder / "pip.conf").open("w", encoding="utf-8") as file:
@@ -103,15 +103,15 @@ class Images:
 
 
 def size(root: Path) -> int:
-    """Return the bytes of the files below a folder."""
+    """Return the total size in bytes of the files below a folder."""
     return sum(path.lstat().st_size for path in root.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def programs(root: Path) -> set[str]:
-    """Return the names of the programs of an image, wherever its files lie."""
+    """Return the names of the programs of an image, in whichever `bin` folders they are."""
     return {path.name for path in root.rglob("*bin/*")}
 
 
 def run(command: list[str], **environ: str) -> str:
-    """Run a command; return what it printed. Raises RuntimeError with the end of that."""
+    """Run a command and return its output. Raises RuntimeError with the end of the output."""
     return debian.run(command, {**os.environ, **environ})

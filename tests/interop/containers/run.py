@@ -1,11 +1,11 @@
-"""Build the image of the `Dockerfile` and run it, as `docs/deploy/container.md` says, on a machine without Docker.
+"""Build the image of the `Dockerfile` and run it as `docs/deploy/container.md` describes, on a machine without Docker.
 
     python -m tests.interop.containers.run
 
-Needs Debian and root. Installs buildah, mmdebstrap and runc where they are missing, makes a base of Debian's packages
-under the name of the official Python image, builds, looks at what is in the image, and starts it three times: as it is,
-as a listing site does to see its tools, and with the page's variables for the conversation of the hosting test. Ends
-with status 1 where anything is not as the page says.
+Needs Debian and root. Installs buildah, mmdebstrap and runc if they are missing, makes a base image of Debian packages
+under the name of the official Python image, builds the image and checks its contents. Then starts it three times:
+without settings, as a listing site does to see its tools, and with the page's variables for the conversation of the
+hosting test. Exits with status 1 if anything differs from the page.
 """
 
 import os
@@ -39,22 +39,22 @@ Start = Callable[..., Any]
 
 
 def contents(images: Images, name: str, pages: Pages, root: Path) -> str:
-    """Tell what is in the image. Raises AssertionError where that is not what the page says."""
+    """Check the contents of the image and return a summary. Raises AssertionError if they differ from the page."""
     found = {path.name for path in (root / "srv/scenext_service").iterdir()}
     assert found == {"gunicorn.conf.py", "wsgi.py"}, f"in the image: {found}"
     assert "gunicorn" in programs(root), "no gunicorn"
     compilers = sorted(filter(COMPILER.fullmatch, programs(root)))
     assert not compilers, f"compilers: {compilers}"
     with images.files(base()[0]) as below:
-        theirs, added = size(below) / MB, (size(root) - size(below)) / MB
-    said = re.search(r"adds (\d+) MB to\s+`(.+)`,", pages.text(PAGE))
-    assert said, "the page says nothing of the size"
-    assert (round(added), base()[0]) == (int(said[1]), said[2]), f"the page says {said[0]}: {added:.1f} MB"
-    return f"no compiler; {added:.1f} MB on a base of {theirs:.0f} MB, which is Debian's Python with pip here"
+        base_size, added = size(below) / MB, (size(root) - size(below)) / MB
+    claim = re.search(r"adds (\d+) MB to its base, `(.+?)`\.", " ".join(pages.text(PAGE).split()))
+    assert claim, "the page says nothing of the size"
+    assert (round(added), base()[0]) == (int(claim[1]), claim[2]), f"the page says {claim[0]}: {added:.1f} MB"
+    return f"no compiler; {added:.1f} MB on a base of {base_size:.0f} MB, which is Debian's Python with pip here"
 
 
 def as_it_is(start: Start) -> str:
-    """Tell what the image does without any setting, behind a proxy, alone: who it is, and its health check."""
+    """Check the image without settings, behind a proxy and without a network: process 1, its user, the health check."""
     with start("alone", {"HTTP_PROXY": "http://127.0.0.1:9"}, alone=True) as it:
         wait_until(it.healthy)
         status = it.status()
@@ -71,7 +71,7 @@ def as_it_is(start: Start) -> str:
 
 
 def as_a_listing_site(start: Start) -> str:
-    """Tell that the tools can be seen without a key, and that `PORT` is honoured."""
+    """Check that the tools are listed without a key and that `PORT` is honoured."""
     port = free_port()
     with start("listed", {"PORT": str(port)}) as it:
         wait_until_healthy(port, "", it.running)
@@ -82,7 +82,7 @@ def as_a_listing_site(start: Start) -> str:
 
 
 def as_the_page_says(start: Start, command: str) -> str:
-    """Have the conversation, and stop it while calls wait. Raises AssertionError."""
+    """Have the conversation, then stop the container while calls wait. Raises AssertionError."""
     port = free_port()
     variables = dict(re.findall(r"--env (\w+)=(\S+)", command))
     with start("served", {**variables, "PORT": str(port), "SCENEXT_METRICS": "1"}) as it:
@@ -96,13 +96,13 @@ def as_the_page_says(start: Start, command: str) -> str:
 
 
 def stops(it: Container) -> int:
-    """Send SIGTERM; return the exit status."""
+    """Send SIGTERM and return the exit status."""
     it.running.process.send_signal(signal.SIGTERM)
     return it.running.process.wait(waits.GONE)
 
 
 def main() -> None:
-    """Install, build, run, print."""
+    """Install, build, run and print the results."""
     if os.getuid():
         sys.exit("needs root")
     debian.install((HERE / "debian.txt").read_text(encoding="utf-8").split())
@@ -110,10 +110,10 @@ def main() -> None:
     build, run = pages.commands(PAGE, "A container")
     with tempfile.TemporaryDirectory(prefix="scenext-image-") as name:
         folder = Path(name)
-        folder.chmod(0o711)  # the user of the container passes through
+        folder.chmod(0o711)  # the container's user needs to traverse it
         images = Images(folder)
-        took("base", images.make_base)
-        took("build", images.build, build)
+        timed("base", images.make_base)
+        timed("build", images.build, build)
         image = run.split()[-1]
         config = images.config(image)
         with images.files(image) as root:
@@ -121,14 +121,14 @@ def main() -> None:
             def start(name: str, environ: Mapping[str, str], *, alone: bool = False) -> Any:
                 return container(name, folder / name, root, config, environ, alone=alone)
 
-            took("contents", contents, images, image, pages, root)
-            took("as it is", as_it_is, start)
-            took("as a listing site does", as_a_listing_site, start)
-            took("as the page says", as_the_page_says, start, run)
+            timed("contents", contents, images, image, pages, root)
+            timed("as it is", as_it_is, start)
+            timed("as a listing site does", as_a_listing_site, start)
+            timed("as the page says", as_the_page_says, start, run)
 
 
-def took(name: str, step: Callable[..., str | None], *arguments: Any) -> None:
-    """Do a step and print what came of it; end this program where that is not what it should be."""
+def timed(name: str, step: Callable[..., str | None], *arguments: Any) -> None:
+    """Run a step and print its duration and result. If the step fails, exit with its error."""
     started = time.monotonic()
     try:
         found = step(*arguments)

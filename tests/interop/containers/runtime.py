@@ -1,7 +1,8 @@
-"""A container that runs: by runc, which is what Docker and Kubernetes run theirs with.
+"""Run a container with runc, the runtime of Docker and Kubernetes.
 
-Its root file system is read-only, it has no capability and gets none, and its processes are its own. It has this
-machine's network, so that a test reaches it, unless it is `alone`. Limits of memory and of processes are not tried.
+The root file system is read-only, and the container has no capabilities, cannot gain any, and has its own PID
+namespace. It shares this machine's network so that a test can reach it, unless it is `alone`. Memory and process limits
+are not tested.
 
 Source: OCI runtime specification 1.0.2, config.md.
 """
@@ -21,7 +22,7 @@ from tests.interop.hosting.site import Running
 EXEC_TIMEOUT = 30  # seconds
 STOP_TIMEOUT = 30  # seconds, as on the page
 
-# What every container has, whatever its engine.
+# The mounts that every container engine provides.
 _MOUNTS = [
     {"destination": "/proc", "type": "proc", "source": "proc"},
     {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755", "size=65536k"]},
@@ -31,7 +32,7 @@ _MOUNTS = [
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container that runs, and what its image says of it."""
+    """A running container and the configuration of its image."""
 
     name: str
     running: Running
@@ -39,7 +40,7 @@ class Container:
     config: Mapping[str, Any]
 
     def run(self, *command: str, **environ: str) -> int:
-        """Run a command in it, in its environment and as its user; return its exit status, or 124 after 30 s."""
+        """Run a command in the container as its user; return the exit status, or 124 after 30 seconds."""
         variables = [f"--env={name}={value}" for name, value in environ.items()]
         with suppress(subprocess.TimeoutExpired):
             return subprocess.run(
@@ -52,20 +53,20 @@ class Container:
         return 124
 
     def healthy(self, **environ: str) -> bool:
-        """Run the command of the image's HEALTHCHECK in it; tell whether it says that the container is healthy."""
+        """Run the image's HEALTHCHECK command in the container; return whether it passes."""
         kind, *command = self.config["Healthcheck"]["Test"]
         if kind != "CMD":
             raise RuntimeError(f"a health check that is {kind}")
         return self.run(*command, **environ) == 0
 
     def status(self) -> dict[str, str]:
-        """Return what the kernel says of its first process."""
+        """Return the kernel's status of the first process: /proc/PID/status."""
         lines = Path(f"/proc/{self._pid()}/status").read_text(encoding="ascii").splitlines()
         return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
     @contextmanager
     def without_workers(self) -> Iterator[None]:
-        """Halt what its first process started."""
+        """Suspend the children of the first process."""
         pid = self._pid()
         workers = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
         for worker in workers:
@@ -85,7 +86,7 @@ class Container:
 def container(
     name: str, bundle: Path, root: Path, config: Mapping[str, Any], environ: Mapping[str, str], *, alone: bool = False
 ) -> Iterator[Container]:
-    """Start a container from the files of an image, with the restrictions of the page; end it."""
+    """Start a container from an image's files with the restrictions of the page, and stop it at the end."""
     bundle.mkdir()
     settings = _settings(name, root, config, environ, alone)
     (bundle / "config.json").write_text(json.dumps(settings), encoding="utf-8")

@@ -1,1 +1,1 @@
-"""Three instances behind haproxy: `python -m tests.interop.fleet.run`."""
+"""Run three instances behind routers: `python -m tests.interop.fleet.run`."""

@@ -1,4 +1,4 @@
-"""What one instance holds as it is shipped: memory, processor time, and how often it asks Scenext."""
+"""Measure one instance with the shipped configuration: memory, processor time, and requests to Scenext."""
 
 import os
 import threading
@@ -7,37 +7,37 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.interop.hosting.conversation import KEY, Talk
+from tests.support.pictures import picture
+from tests.support.scenext import ENDLESS, Scenext
 from tests.support.server import Server, running, workers
 from tests.support.waiters import BODY, STREAM, collect, wait
 
-from .scenext import ENDLESS, Scenext
-
-CALLERS = 800  # of the 1,000 places that two workers have: connections are not shared out evenly
+CALLERS = 800  # of the 1,000 waiting places in two workers, which do not get equally many connections
 SECONDS = 50  # of a wait
 WATCHED = 20.0  # seconds
-BODIES, SIZE = 16, 8_000_000  # at once, and characters of each
-LIMIT = 1_048_576  # kB, of docs/deploy/kubernetes.yaml and compose.yaml
+BODIES, SIZE = 6, 8_000_000  # concurrent bodies, which fit into the budget of one worker, and characters of each
+LIMIT = 1_048_576  # kB, as in docs/deploy/kubernetes.yaml and compose.yaml
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def alone(folder: Path, upstream: Scenext) -> str:
-    """Measure. Raises AssertionError where callers are refused, or the limits of the pages are too low."""
+    """Measure. Raises AssertionError if callers are rejected or the memory limits of the pages are too low."""
     environ = {"SCENEXT_SANDBOX": "0", "SCENEXT_API_BASE_URL": upstream.url("alone")}
     with running(folder, environ) as server:
         idle = memory(server)
         waiters = [wait(server.port, SECONDS, (STREAM, BODY)[number % 5 == 0], ENDLESS) for number in range(CALLERS)]
         collect(waiters, 2)
-        began, used, asked = time.monotonic(), processor(server), len(upstream.questions)
+        began, used, polls_before = time.monotonic(), processor(server), len(upstream.questions)
         collect(waiters, WATCHED)
         seconds = time.monotonic() - began
         share = (processor(server) - used) / seconds
-        rate = (len(upstream.questions) - asked) / seconds
+        rate = (len(upstream.questions) - polls_before) / seconds
         held = memory(server)
-        left = [waiter for waiter in waiters if waiter.ended]
+        remaining = [waiter for waiter in waiters if waiter.ended]
         peak = uploads(server)
         for waiter in waiters:
             waiter.leave()
-    assert not left, f"{len(left)} of {CALLERS} were not let wait"
+    assert not remaining, f"{len(remaining)} of {CALLERS} were not let wait"
     assert peak < LIMIT, f"{peak} kB at once"
     return (
         f"{idle / 1000:.0f} MB idle, {held / 1000:.0f} MB with {CALLERS} calls that wait, {peak / 1000:.0f} MB with"
@@ -47,7 +47,7 @@ def alone(folder: Path, upstream: Scenext) -> str:
 
 
 def uploads(server: Server) -> int:
-    """Have some upload at the same time; return the most memory that was seen meanwhile, in kB."""
+    """Make concurrent uploads; return the peak memory during them in kB."""
     over = threading.Event()
     seen = [memory(server)]
 
@@ -56,13 +56,15 @@ def uploads(server: Server) -> int:
             seen.append(memory(server))
 
     def upload(number: int) -> bool:
-        arguments = {"question_images": [chr(ord("A") + number) * SIZE]}
+        arguments = {"question_images": [picture(SIZE, chr(ord("A") + number))]}
         return bool(Talk("modern", server.port).call("gen_video", arguments, {"X-API-Key": KEY})["isError"])
 
     with ThreadPoolExecutor(BODIES + 1) as pool:
         watching = pool.submit(watch)
-        failed = [failed for failed in pool.map(upload, range(BODIES)) if failed]
-        over.set()
+        try:
+            failed = [failed for failed in pool.map(upload, range(BODIES)) if failed]
+        finally:
+            over.set()
         watching.result()
     assert not failed, f"{len(failed)} uploads failed"
     return max(seen)
@@ -76,6 +78,6 @@ def memory(server: Server) -> int:
 
 
 def processor(server: Server) -> float:
-    """Return the seconds of processor time that its workers have used."""
+    """Return the processor time of its workers in seconds."""
     stats = [Path(f"/proc/{pid}/stat").read_text(encoding="ascii") for pid in workers(server)]
     return sum(sum(map(int, stat.rpartition(")")[2].split()[11:13])) for stat in stats) / TICKS

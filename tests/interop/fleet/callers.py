@@ -1,27 +1,27 @@
-"""Callers who use the fleet in a loop: they start jobs, ask for them, and wait, in both eras; what came of each."""
+"""Callers that use the fleet in a loop, in both eras: they start jobs, query them and wait. Records every call."""
 
 import itertools
 import json
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from tests.interop.hosting.conversation import ERAS, KEY, WAITS, Talk, Unexpected, waiting
-
-from .scenext import ENDLESS
+from tests.support.scenext import ENDLESS
 
 START, ASK, WAIT = "gen_video", "query_video_status", "wait"
 SECONDS = 6  # of a wait
+_NUMBERS = itertools.count()  # of questions
 
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """A call: what for, its id, when it began and ended (time.monotonic()), and what was wrong with the answer."""
+    """A call: its kind, its request id, when it began and ended (time.monotonic()), and the problem with its answer."""
 
     kind: str
     request_id: str
@@ -31,13 +31,14 @@ class Call:
     problem: str = ""
 
 
-def start(talk: Talk) -> Call:
-    """Start a job."""
-    return _call(talk, START, {"name": START, "arguments": {"question": "1 + 1?"}}, {"X-API-Key": KEY})
+def start(talk: Talk, question: str = "", headers: Mapping[str, str] | None = None) -> Call:
+    """Start a job. Without a question, use a new one, because an equal call returns the job of an earlier one."""
+    arguments = {"question": question or f"{next(_NUMBERS)} + 1?"}
+    return _call(talk, START, {"name": START, "arguments": arguments}, headers or {"X-API-Key": KEY})
 
 
 def ask(talk: Talk, task_id: str) -> Call:
-    """Ask for a job."""
+    """Query the status of a job."""
     return _call(talk, ASK, {"name": ASK, "arguments": {"task_id": task_id}}, {"X-API-Key": KEY})
 
 
@@ -48,11 +49,11 @@ def wait(talk: Talk, kind: str) -> Call:
     return _call(talk, WAIT, params, headers)
 
 
-def _call(talk: Talk, kind: str, params: dict[str, Any], headers: dict[str, str]) -> Call:
+def _call(talk: Talk, kind: str, params: dict[str, Any], headers: Mapping[str, str]) -> Call:
     call = Call(kind, uuid.uuid4().hex, time.monotonic())
     try:
         answer = talk.ask("tools/call", params, {**headers, "X-Request-ID": call.request_id})
-        message = answer.json or json.loads(answer.body.rpartition(b"data: ")[2])  # of a stream the last event
+        message = answer.json or json.loads(answer.body.rpartition(b"data: ")[2])  # the last event of a stream
         call.task_id = message["result"]["structuredContent"]["task_id"]
     except Unexpected as unexpected:
         call.problem = str(unexpected)
@@ -64,9 +65,9 @@ def _call(talk: Talk, kind: str, params: dict[str, Any], headers: dict[str, str]
 
 @contextmanager
 def callers(port: int, active: int, patient: int) -> Iterator[list[Call]]:
-    """Have so many start jobs and ask for them, and so many wait, until the block ends; yield the calls that ended.
+    """Run `active` callers that start and query jobs, and `patient` callers that wait, until the block ends.
 
-    Of each four of them two make a new connection for each call.
+    Yields the list of finished calls. Half of the callers make a new connection for each call.
     """
     calls: list[Call] = []
     over = threading.Event()

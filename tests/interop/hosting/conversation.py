@@ -1,12 +1,13 @@
-"""The one conversation that every host has to carry, in both eras, over a plain HTTP client.
+"""The conversation that every host has to carry, in both eras, over a plain HTTP client.
 
-`converse` returns what came of each step: `ok`, or in a few words what came instead. A host whose page documents a
-quirk is held to exactly those words.
+`converse` returns the outcome of each step: `ok`, or a few words that describe the deviation. A host whose page
+documents a quirk has to produce exactly those words.
 
-The steps are of MCP 2025-11-25 and 2026-07-28, and of the README: both paths, both headers for a key, images as Base64.
+The steps cover MCP 2025-11-25 and 2026-07-28, and the README: both paths, both key headers, images as Base64.
 """
 
 import http.client
+import itertools
 import json
 import re
 import socket
@@ -21,22 +22,24 @@ from typing import Any, NamedTuple
 
 from tests.support.messages import META, NOT_FOUND
 from tests.support.names import TOOLS
+from tests.support.pictures import picture
 
 OK = "ok"
 ERAS = ("legacy", "modern")
-KEY = "sentinel-key-of-the-hosting-run"  # must not be in anything that a host writes
+KEY = "sentinel-key-of-the-hosting-run"  # must not occur in any output of a host
+_CALLERS = itertools.count()  # each waiting call uses a new key, because one key may take only half of the places
 LARGE = 6 * 1024 * 1024  # characters of a Base64 image
 TIMEOUT = 60  # seconds for one answer
 WAIT = 3  # seconds that a call of the conversation waits
-PUNCTUAL = 1.5  # seconds; what comes later was held back
-TOKEN = "hosting"  # of progress
+PUNCTUAL = 1.5  # seconds; a later event was buffered by the host
+TOKEN = "hosting"  # progress token
 AT_ONCE = "answered at once"
 
 _ALLOW = "POST, OPTIONS"
 
 
 class Answer(NamedTuple):
-    """An HTTP answer."""
+    """An HTTP response."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -44,7 +47,7 @@ class Answer(NamedTuple):
 
     @property
     def json(self) -> Any:
-        """The body as an object; empty where it is none."""
+        """Return the body as an object; empty if it is not a JSON object."""
         try:
             value = json.loads(self.body)
         except ValueError:
@@ -53,14 +56,14 @@ class Answer(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What came, and how many seconds after the request: a message, or None where it was a comment of a stream."""
+    """An event and its seconds since the request. The message is None for a comment of a stream."""
 
     seconds: float
     message: Any
 
 
-class Waited(NamedTuple):
-    """The answer to a call that waits: the events of its stream, or its body as the only one; and the tool's object."""
+class WaitResponse(NamedTuple):
+    """The answer to a waiting call: its events, or its body as the only event, and the tool's structured content."""
 
     media_type: str
     events: list[Event]
@@ -68,23 +71,23 @@ class Waited(NamedTuple):
 
 
 class Unexpected(Exception):
-    """Indicate a step that went another way; the message says which, in a few words."""
+    """Indicate that a step went differently; the message describes how in a few words."""
 
 
 class Secure(NamedTuple):
-    """What HTTPS needs at a port of loopback: the name of the server, and whom to trust."""
+    """HTTPS at a loopback port: the server's name, and the context with the trusted certificates."""
 
     name: str
     context: ssl.SSLContext
 
     def connect(self, port: int, timeout: float) -> socket.socket:
-        """Open a connection, and look at the certificate."""
+        """Open a connection and verify the certificate."""
         plain = socket.create_connection(("127.0.0.1", port), timeout)
         return self.context.wrap_socket(plain, server_hostname=self.name)
 
 
 class _SecureConnection(http.client.HTTPSConnection):
-    """A connection to a server that believes to be at its name's own port."""
+    """A connection to a loopback port with the `Host` of the server's name and default port."""
 
     def __init__(self, port: int, secure: Secure) -> None:
         super().__init__(secure.name, timeout=TIMEOUT)
@@ -96,7 +99,7 @@ class _SecureConnection(http.client.HTTPSConnection):
 
 @dataclass(slots=True)
 class Talk:
-    """One era's side of the conversation, over one connection that is kept while the host keeps it."""
+    """One era's side of the conversation, on one connection that is reused while the host keeps it alive."""
 
     era: str
     port: int
@@ -109,11 +112,11 @@ class Talk:
         self.connection = _SecureConnection(self.port, self.secure) if self.secure else plain()
 
     def alone(self) -> "Talk":
-        """Return the same on a connection of its own."""
+        """Return the same on a new connection."""
         return Talk(self.era, self.port, self.prefix, self.secure)
 
     def send(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
-        """Send one request; a body that is a list of bytes goes out chunked."""
+        """Send one request; a list of bytes as the body is sent chunked."""
         with self._answering(method, path, body, headers or {}) as response:
             return Answer(response.status, response.headers, response.read())
 
@@ -125,7 +128,7 @@ class Talk:
         path: str = "/mcp",
         split: Callable[[bytes], Iterable[bytes]] | None = None,
     ) -> Answer:
-        """Send one MCP request as a client of the era does; `split` makes the chunks of its body."""
+        """Send one MCP request as a client of the era does; `split` divides its body into chunks."""
         body, sent = self.write(method, params, headers)
         if split:
             sent["Transfer-Encoding"] = "chunked"
@@ -134,7 +137,7 @@ class Talk:
     def write(
         self, method: str, params: dict[str, Any], headers: dict[str, str] | None = None
     ) -> tuple[bytes, dict[str, str]]:
-        """Return the body and the headers of an MCP request as a client of the era writes them."""
+        """Return the body and headers of an MCP request as a client of the era writes them."""
         sent = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream", **(headers or {})}
         if self.era == "modern":
             params = {**params, "_meta": {**META, **params.get("_meta", {})}}
@@ -147,14 +150,14 @@ class Talk:
         return json.dumps(message if method.startswith("notifications/") else {"id": 1, **message}).encode(), sent
 
     def call(self, tool: str, arguments: dict[str, Any], headers: dict[str, str] | None = None) -> Any:
-        """Call a tool, with a key in X-API-Key unless other headers are given; return the result."""
+        """Call a tool and return the result; the key goes into X-API-Key unless other headers are given."""
         sent = {"X-API-Key": KEY} if headers is None else headers
         return _result(self.ask("tools/call", {"name": tool, "arguments": arguments}, sent))
 
-    def wait(self, seconds: float, kind: str, begun: Callable[[], object] = lambda: None) -> Waited:
-        """Have a call wait for a job that never ends; `kind` is one of `WAITS`. `begun` is called at the first event.
+    def wait(self, seconds: float, kind: str, begun: Callable[[], object] = lambda: None) -> WaitResponse:
+        """Make a call that waits for a job without end. `kind` is one of `WAITS`; `begun` is called at the first event.
 
-        Raises Unexpected where there is no answer.
+        Raises Unexpected if there is no answer.
         """
         events: list[Event] = []
         started = time.monotonic()
@@ -167,15 +170,15 @@ class Talk:
         last = events[-1].message if events else None
         if response.status != 200 or not last or "result" not in last:
             raise Unexpected(f"{response.status} without a response after {len(events)} events")
-        return Waited(media_type, events, _succeeds(last["result"]))
+        return WaitResponse(media_type, events, _succeeds(last["result"]))
 
     @contextmanager
     def _answering(
         self, method: str, path: str, body: Any, headers: dict[str, str]
     ) -> Iterator[http.client.HTTPResponse]:
-        """Send a request; yield its response, to be read. Raises Unexpected where that cannot be done to its end."""
+        """Send a request and yield its unread response. Raises Unexpected if either fails."""
         try:
-            # A host may have answered and closed before it had everything, as HTTP allows.
+            # HTTP allows a host to answer and close the connection before it has read the whole request.
             with suppress(BrokenPipeError, ConnectionResetError):
                 chunked = isinstance(body, list)
                 self.connection.request(method, self.prefix + path, body, headers, encode_chunked=chunked)
@@ -185,7 +188,7 @@ class Talk:
             raise Unexpected(f"no answer ({type(error).__name__})") from error
 
 
-# What a client may take, and whether it asks for progress.
+# For each kind of wait, the `Accept` header and whether the client asks for progress.
 WAITS: dict[str, tuple[str, bool]] = {
     "progress": ("application/json, text/event-stream", True),
     "comments": ("application/json, text/event-stream", False),
@@ -194,31 +197,34 @@ WAITS: dict[str, tuple[str, bool]] = {
 
 
 def takes_stream(kind: str) -> bool:
-    """Tell whether the answer of a call that waits may be a stream; `kind` is one of `WAITS`."""
+    """Return whether a waiting call may be answered with a stream; `kind` is one of `WAITS`."""
     return "text/event-stream" in WAITS[kind][0]
 
 
 def waiting(seconds: float, kind: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the parameters and the headers of a call that waits; `kind` is one of `WAITS`."""
+    """Return the parameters and headers of a waiting call; `kind` is one of `WAITS`."""
     accept, progress = WAITS[kind]
     arguments = {"task_id": "sandbox-in-progress", "wait_seconds": seconds, "frames": "none"}
     meta = {"_meta": {"progressToken": TOKEN}} if progress else {}
-    return {"name": "query_video_status", "arguments": arguments, **meta}, {"X-API-Key": KEY, "Accept": accept}
+    headers = {"X-API-Key": f"{KEY}-{next(_CALLERS)}", "Accept": accept}
+    return {"name": "query_video_status", "arguments": arguments, **meta}, headers
 
 
 def _events(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Yield the data of each event as it comes; a comment has none."""
-    data = b""
+    """Yield the data of each event; empty for a comment or a nameless event, which strict clients drop."""
+    data, named = b"", False
     while line := response.readline():
         if line == b"\n":
-            yield data
-            data = b""
+            yield data if named else b""
+            data, named = b"", False
         elif line.startswith(b"data: "):
             data += line.removeprefix(b"data: ")
+        else:
+            named = named or line == b"event: message\n"
 
 
 def converse(port: int, prefix: str = "", secure: Secure | None = None) -> dict[str, str]:
-    """Have the conversation with the service at a port of loopback, below a prefix of its paths."""
+    """Have the conversation with the service at a loopback port, below a path prefix."""
     outcomes = {}
     for era in ERAS:
         talk = Talk(era, port, prefix, secure)
@@ -233,7 +239,7 @@ def converse(port: int, prefix: str = "", secure: Secure | None = None) -> dict[
 
 
 def healthy(port: int, prefix: str = "", secure: Secure | None = None) -> bool:
-    """Tell whether the service answers."""
+    """Return whether the service answers."""
     talk = Talk("modern", port, prefix, secure)
     with suppress(Unexpected):
         return talk.send("GET", "/healthz").status == 200
@@ -241,9 +247,9 @@ def healthy(port: int, prefix: str = "", secure: Secure | None = None) -> bool:
 
 
 def crowd(calls: int, port: int, prefix: str = "") -> float:
-    """Make so many calls at the same time, of a job that is answered after three seconds; return the seconds taken.
+    """Make concurrent calls for a job that takes three seconds to answer; return the seconds that all of them took.
 
-    Raises Unexpected where one of them fails.
+    Raises Unexpected if one of them fails.
     """
 
     def one(number: int) -> None:
@@ -264,7 +270,7 @@ def _result(answer: Answer) -> Any:
 
 
 def _words(answer: Answer) -> str:
-    """Say what an answer is: its status, and its error or its media type."""
+    """Describe a response by its status and its error or media type."""
     error = answer.json.get("error", answer.headers.get_content_type() if answer.body else "empty")
     return f"{answer.status} {error.get('message') if isinstance(error, dict) else error}"
 
@@ -275,7 +281,7 @@ def _expect(right: bool, words: str) -> None:
 
 
 def _succeeds(result: Any) -> Any:
-    """Return the object of a tool's result; where it is an error, raise Unexpected with its first sentence."""
+    """Return the structured content of a tool's result. If it is an error, raise Unexpected with its first sentence."""
     if result.get("isError"):
         raise Unexpected(result["content"][0]["text"].partition(". ")[0])
     return result["structuredContent"]
@@ -307,7 +313,7 @@ def _slash(talk: Talk) -> None:
 
 
 def _chunked(talk: Talk) -> None:
-    alone = talk.alone()  # a host that leaves the body unread has to close the connection
+    alone = talk.alone()  # a host that does not read the body has to close the connection
     try:
         _listed(alone.ask("tools/list", {}, split=lambda body: (body[:7], body[7:])))
     finally:
@@ -329,10 +335,10 @@ def _query(talk: Talk) -> None:
     _succeeds(talk.call("query_video_status", {"task_id": "sandbox-completed"}))
 
 
-def _film(talk: Talk) -> None:
-    """Take the links as they are: they lead to where the caller reached the service.
+def _video(talk: Talk) -> None:
+    """Follow the links, which point to the address at which the client reached the service.
 
-    Some proxies keep the port to themselves: nginx's `$host`, which Debian's `uwsgi_params` has, is without.
+    Some proxies do not forward the port: nginx's `$host`, used in Debian's `uwsgi_params`, omits it.
     """
     job = _succeeds(talk.call("query_video_status", {"task_id": "sandbox-completed"}))
     links = {"image/svg+xml": job["progress"][-1]["image"], "video/mp4": job["result"]["video_url"]}
@@ -346,19 +352,19 @@ def _film(talk: Talk) -> None:
         _expect((answer.status, answer.headers.get_content_type()) == (200, media_type), _words(answer))
         if media_type == "video/mp4":
             part = talk.send("GET", path, headers={"Range": "bytes=4-11"})
-            # Passenger may answer from a cache that knows no parts, which HTTP allows.
+            # Passenger may answer from a cache that does not support ranges, which HTTP allows.
             _expect((part.status, part.body) in ((206, answer.body[4:12]), (200, answer.body)), _words(part))
 
 
 def _wait(talk: Talk) -> None:
-    def one(kind: str) -> Waited:
+    def one(kind: str) -> WaitResponse:
         alone = talk.alone()
         try:
             return alone.wait(WAIT, kind)
         finally:
             alone.connection.close()
 
-    talk.connection.close()  # some hosts keep an idle one for less time
+    talk.connection.close()  # some hosts close an idle connection sooner
     with ThreadPoolExecutor() as pool:
         stream, plain = pool.map(one, ("progress", "one body"))
     _expect(stream.job == plain.job, "two objects")
@@ -374,8 +380,8 @@ def _wait(talk: Talk) -> None:
     _expect((first["method"], first["params"]["progressToken"]) == ("notifications/progress", TOKEN), "no progress")
 
 
-def expect_moments(waited: Waited, *moments: float) -> None:
-    """Expect messages so many seconds after the request, as they are sent, and comments anywhere. Raises Unexpected."""
+def expect_moments(waited: WaitResponse, *moments: float) -> None:
+    """Expect messages at these seconds after the request, and comments at any time. Raises Unexpected."""
     seconds = [event.seconds for event in waited.events if event.message]
     right = len(seconds) == len(moments) and all(-0.5 < s - m < PUNCTUAL for s, m in zip(seconds, moments, strict=True))
     _expect(right, f"{waited.media_type} after {', '.join(f'{second:.1f}' for second in seconds)} s")
@@ -383,13 +389,13 @@ def expect_moments(waited: Waited, *moments: float) -> None:
 
 def _error(talk: Talk) -> None:
     answer = talk.ask("tools/call", {"name": "no_such_tool", "arguments": {}})
-    said = answer.json.get("error", {"code": None})
-    _expect((answer.status, said["code"]) == (200 if talk.era == "legacy" else 400, -32602), _words(answer))
-    _fails(talk.call("query_video_status", {"task_id": "sandbox-not-found"}), "knows no such job")
+    rpc_error = answer.json.get("error", {"code": None})
+    _expect((answer.status, rpc_error["code"]) == (200 if talk.era == "legacy" else 400, -32602), _words(answer))
+    _fails(talk.call("query_video_status", {"task_id": "sandbox-not-found"}), "no such job")
 
 
 def _no_key(talk: Talk) -> None:
-    _fails(talk.call("gen_video", {"question": "1 + 1?"}, {}), "No Scenext API key came")
+    _fails(talk.call("gen_video", {"question": "1 + 1?"}, {}), "No Scenext API key was sent")
 
 
 def _fails(result: Any, text: str) -> None:
@@ -404,7 +410,7 @@ def _method(talk: Talk) -> None:
 
 
 def _large(talk: Talk) -> None:
-    _succeeds(talk.call("gen_video", {"question_images": ["A" * LARGE]}))
+    _succeeds(talk.call("gen_video", {"question_images": [picture(LARGE)]}))
 
 
 def _authorization(talk: Talk) -> None:
@@ -421,7 +427,7 @@ STEPS: dict[str, Callable[[Talk], None]] = {
     "list": _list,
     "generate": _generate,
     "query": _query,
-    "film": _film,
+    "video": _video,
     "wait": _wait,
     "error": _error,
     "no key": _no_key,

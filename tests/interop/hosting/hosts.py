@@ -1,4 +1,4 @@
-"""What a host is: a page, a way to start it from that page, and the quirks that the page documents."""
+"""A host: a page, a way to start it as that page describes, and the quirks that the page documents."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -11,9 +11,9 @@ from .site import Running, Site
 
 
 class Address(NamedTuple):
-    """Where a host serves: a port of loopback, and the prefixes of the service's paths; and what runs there.
+    """The loopback port of a running host, and the prefixes of the service's paths.
 
-    Over HTTPS where it is `secure`; on a `machine` of its own, where a check has something to do there.
+    `secure` is set if the host serves HTTPS, and `machine` if a check needs the machine that the host runs on.
     """
 
     port: int
@@ -28,9 +28,9 @@ Start = Callable[[Site], AbstractContextManager[Address]]
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A row of the table. `quirks` maps a step of the conversation to the words that come in place of ok.
+    """A row of the table. `quirks` maps a step of the conversation to its documented outcome instead of ok.
 
-    `check` looks at what the conversation does not show; it returns what it found as documented.
+    `check` tests behaviour beyond the conversation; it returns its findings in the words of the table.
     """
 
     name: str

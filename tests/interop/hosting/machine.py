@@ -1,8 +1,8 @@
 """A bare Debian with systemd as its first process, on which a page is followed word for word, as root.
 
-debootstrap makes it of this machine's release; systemd-nspawn boots it over a layer that is thrown away. It has a
-network of its own, with nothing but a loopback, and so the ports 80 and 443. What installs something goes out by the
-network of this machine.
+debootstrap builds it from this machine's release, and systemd-nspawn boots it on a disposable overlay. It has its own
+network with only a loopback interface, so the ports 80 and 443 are free. Installation commands use this machine's
+network.
 """
 
 import os
@@ -20,24 +20,24 @@ from tests.support.server import wait_until
 from .site import Running, Site
 
 HOST_PACKAGES = ("debootstrap", "systemd-container")
-FIRST_PACKAGES = "ca-certificates,dbus,git,systemd-sysv"  # whoever has a clone has git
+FIRST_PACKAGES = "ca-certificates,dbus,git,systemd-sysv"  # cloning the repository needs git
 MIRROR = "http://deb.debian.org"
-FIRST = "0.0.1"  # the version that its clone says it is, and its tag
-NAME = "mcp.example.com"  # that the pages give it
+FIRST = "0.0.1"  # the version and the tag of its clone
+NAME = "mcp.example.com"  # its name on the pages
 BOOT_TIMEOUT = 60.0  # seconds
 COMMAND_TIMEOUT = 300.0
 
-# How this machine reaches what is installed.
+# The files that installation commands need to reach package indexes and mirrors as this machine does.
 _SETTINGS = ("/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt", "/etc/resolv.conf", "/etc/apt/apt.conf.d")
 _INSTALLS = ("apt-get ", ".venv/bin/pip ")
 
-_THROWN_AWAY = {"DPKG_FORCE": "unsafe-io"}  # what dpkg writes need not outlive a failure of power
+_THROWN_AWAY = {"DPKG_FORCE": "unsafe-io"}  # the disk is disposable, so dpkg need not sync it
 
 _FORWARD = "/lib/systemd/systemd-socket-proxyd --connections-max=4096"
 
 
 class Machine:
-    """A machine that runs, the processes of this one that keep it, and its log."""
+    """A running machine: its root folder, its process on this machine, and its log."""
 
     def __init__(self, root: Path, running: Running) -> None:
         self.root = root
@@ -46,7 +46,7 @@ class Machine:
         self._folder = "/"
 
     def up(self) -> bool:
-        """Tell whether it has booted. Its first process is a child of systemd-nspawn's, after some others."""
+        """Return whether it has booted. Its first process is one of systemd-nspawn's children."""
         for child in self.running.children():
             self._init = int(child)
             with suppress(RuntimeError):
@@ -54,7 +54,7 @@ class Machine:
         return False
 
     def follow(self, lines: Sequence[str]) -> None:
-        """Run the commands of a page, one after the other, in the folders that they go to. Raises RuntimeError."""
+        """Run the commands of a page in order; `cd` applies to the commands after it. Raises RuntimeError."""
         for line in lines:
             if line.startswith("cd "):
                 self._folder = line.removeprefix("cd ")
@@ -62,7 +62,7 @@ class Machine:
                 self.run(line)
 
     def run(self, line: str) -> str:
-        """Run a command as root; return what it printed. Raises RuntimeError where it fails."""
+        """Run a command as root and return its output. Raises RuntimeError if it fails."""
         done = subprocess.run(
             [*self.enter("" if line.startswith(_INSTALLS) else "--net"), "bash", "-c", f"cd {self._folder} && {line}"],
             env=_environ(),
@@ -78,7 +78,7 @@ class Machine:
         return done.stdout
 
     def enter(self, network: str) -> list[str]:
-        """Return the words before a command that has it run there, in the network there where that is `--net`."""
+        """Return the prefix that runs a command in the machine, and in its network if `network` is `--net`."""
         spaces = ["--mount", "--uts", "--ipc", "--pid", "--root", "--wd", *network.split()]
         return ["nsenter", f"--target={self._init}", *spaces]
 
@@ -88,7 +88,7 @@ class Machine:
 
     @contextmanager
     def port(self, number: int) -> Iterator[int]:
-        """Yield a port of this machine's loopback that leads to one of its loopback."""
+        """Yield a loopback port of this machine that forwards to one of the booted machine."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             command = f"ulimit -n $(ulimit -Hn); exec env LISTEN_PID=$$ LISTEN_FDS=1 {_FORWARD} 127.0.0.1:{number} 3<&0"
             entering = ["nsenter", f"--target={self._init}", "--net", "bash", "-c", command]
@@ -101,7 +101,7 @@ class Machine:
 
 @contextmanager
 def machine(site: Site, name: str) -> Iterator[Machine]:
-    """Boot a bare Debian with a clone of the checkout in /srv/scenext_service; `name` is that of its log, too."""
+    """Boot a bare Debian with a clone of the checkout in /srv/scenext_service; `name` also names its log."""
     with _layer(_installed(site), site.folder / name) as root:
         boot = f"systemd-nspawn --quiet --register=no --keep-unit --link-journal=no --private-network --boot -D {root}"
         with site.running(boot, f"{name}-boot") as nspawn:
@@ -138,7 +138,7 @@ def _installed(site: Site) -> Path:
 
 
 def commit(repository: Path, tag: str) -> None:
-    """Commit all that is in a folder, with a tag."""
+    """Commit everything in a folder and tag the commit."""
     git = ["git", "-C", str(repository), "-c", "user.name=test", "-c", "user.email=test@example.com"]
     for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", tag], ["tag", tag]):
         subprocess.run([*git, *words], check=True, capture_output=True)
@@ -146,7 +146,7 @@ def commit(repository: Path, tag: str) -> None:
 
 @contextmanager
 def _layer(base: Path, folder: Path) -> Iterator[Path]:
-    """Yield a folder that shows what another has, and keeps changes to itself."""
+    """Yield an overlay of a folder; changes to it do not reach that folder."""
     root, upper, work = (folder / name for name in ("root", "upper", "work"))
     for place in (root, upper, work):
         place.mkdir(parents=True)

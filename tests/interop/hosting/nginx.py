@@ -1,6 +1,6 @@
-"""nginx in front of something: as Debian installs it, by the steps of a page, or in the least configuration of all.
+"""nginx as a reverse proxy: Debian's nginx set up by the steps of a page, or nginx with a minimal configuration.
 
-The least is for platforms whose nginx is not ours to set up, and for hosts that are not about nginx.
+The minimal configuration is for platforms that set up nginx themselves, and for hosts that do not test nginx.
 """
 
 import http.client
@@ -14,7 +14,7 @@ from tests.support.server import wait_until
 
 from .site import Ports, Site
 
-SITE = "/etc/nginx/sites-available/scenext"  # of the pages
+SITE = "/etc/nginx/sites-available/scenext"  # as the pages name it
 
 _CONFIGURATION = """\
 daemon off;
@@ -35,7 +35,7 @@ http {{
 
 
 def configure(folder: Path, server: str) -> Path:
-    """Write the configuration into a folder of nginx's own, with a server block; return its path."""
+    """Write a configuration with a server block into a folder reserved for nginx; return its path."""
     path = folder / "nginx.conf"
     path.write_text(_CONFIGURATION.format(folder=folder, server=server), encoding="utf-8")
     return path
@@ -43,10 +43,10 @@ def configure(folder: Path, server: str) -> Path:
 
 @contextmanager
 def least(site: Site, server: str, at: Ports) -> Iterator[None]:
-    """Run nginx with a server block of a page."""
+    """Run nginx with a minimal configuration and a server block of a page."""
     folder = site.logs / f"nginx-{at.front}"
     folder.mkdir()
-    (folder / "uwsgi_params").symlink_to("/etc/nginx/uwsgi_params")  # Debian's, beside the configuration as there
+    (folder / "uwsgi_params").symlink_to("/etc/nginx/uwsgi_params")  # Debian keeps it next to nginx.conf
     path = configure(folder, site.local(server, at))
     with site.running(f"nginx -c {path}", f"nginx-{at.front}.log"):
         yield
@@ -54,7 +54,7 @@ def least(site: Site, server: str, at: Ports) -> Iterator[None]:
 
 @contextmanager
 def debian(site: Site, page: str, heading: str, at: Ports) -> Iterator[None]:
-    """Run Debian's nginx with its own configuration and its default site, in a place of ours, and follow a page."""
+    """Run a copy of Debian's nginx configuration with its default site, then follow a page."""
     folder = site.folder / "nginx"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree("/etc/nginx", folder, symlinks=True)
@@ -65,27 +65,27 @@ def debian(site: Site, page: str, heading: str, at: Ports) -> Iterator[None]:
             text = text.replace(there, here)
         path.write_text(text, encoding="utf-8")
     default = folder / "sites-enabled" / "default"
-    default.unlink()  # it leads to the one that is installed
+    default.unlink()  # it links to the installed file
     default.symlink_to(folder / "sites-available" / "default")
     with site.running(f"nginx -c {folder}/nginx.conf -g 'daemon off;'", f"nginx-{at.front}.log") as running:
         wait_until(lambda: default_site(at.front))
         site.write(SITE, site.local(site.pages.file(page, SITE), at))
         follow(site, site.pages.commands(page, heading), folder)
         old = running.children()
-        running.process.send_signal(signal.SIGHUP)  # what `systemctl reload nginx` sends
-        wait_until(lambda: not old & running.children())  # until then some are told what was there before
+        running.process.send_signal(signal.SIGHUP)  # as `systemctl reload nginx` does
+        wait_until(lambda: not old & running.children())  # until then, old workers serve the previous configuration
         yield
 
 
 def follow(site: Site, lines: Sequence[str], folder: Path) -> None:
-    """Run a page's commands for nginx, but for those that are about the system's own: apt-get's and systemd's."""
+    """Run a page's nginx commands, except those of apt-get and systemctl, which act on the whole system."""
     for line in lines:
         if not line.startswith(("apt-get ", "systemctl ")):
             site.run(line.replace("nginx -t", f"nginx -t -c {folder}/nginx.conf"))
 
 
 def default_site(port: int) -> bool:
-    """Tell whether Debian's default site is what answers: nginx's own 404, wherever the service would answer."""
+    """Return whether Debian's default site answers: with nginx's own 404, while the service would answer 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/healthz")

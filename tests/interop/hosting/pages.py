@@ -1,4 +1,4 @@
-"""The pages of `docs/deploy`, read: the commands and the files on them are what the hosts run."""
+"""Read the pages of `docs/deploy`. The hosts run the commands and files on them."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,14 +7,14 @@ from tests.support.pages import ROOT, Block, blocks
 
 FOLDER = ROOT / "docs" / "deploy"
 
-# Pages of which another program runs the blocks: tests.interop.containers.
+# Pages whose blocks another program runs: tests.interop.containers.
 ELSEWHERE = {"container.md"}
 
-_NAME = re.compile(r"# (\S+)\n")  # the first line of a block that is a file
+_NAME = re.compile(r"# (\S+)\n")  # the first line of a block that holds a file
 
 
 class Pages:
-    """Every fenced block of every page; remembers which of them were asked for."""
+    """The fenced blocks of all pages. Remembers which of them were used."""
 
     def __init__(self) -> None:
         pages = sorted(FOLDER.glob("*.md"))
@@ -23,15 +23,15 @@ class Pages:
         self._used: set[tuple[str, str]] = set()
 
     def text(self, page: str) -> str:
-        """Return a page."""
+        """Return the text of a page."""
         return self._texts[page]
 
     def file(self, page: str, name: str) -> str:
-        """Return the block that says in its first line that it is this file."""
+        """Return the block whose first line names this file."""
         return self._one(page, lambda block: _name(block) == name)
 
     def part(self, page: str, heading: str, language: str) -> str:
-        """Return the first block of a language below a heading that is no file: a part of one."""
+        """Return the first block of a language below a heading that holds a part of a file, not a whole file."""
         return self._one(page, lambda block: _is_part(block, heading, language))
 
     def commands(self, page: str, heading: str) -> list[str]:
@@ -47,7 +47,7 @@ class Pages:
         return sorted({word for word in words if not word.startswith("-")})
 
     def unused(self) -> list[str]:
-        """Return the first lines of the blocks that nothing asked for: nobody knows whether they are right."""
+        """Return the first lines of unused blocks, because no host has tested them."""
         pages = {page: found for page, found in self._blocks.items() if page not in ELSEWHERE}
         every = [(page, block.text) for page, found in pages.items() for block in found]
         return [f"{page}: {text.splitlines()[0]}" for page, text in every if (page, text) not in self._used]
@@ -59,7 +59,7 @@ class Pages:
 
 
 def replaced(text: str, lines: Mapping[str, str]) -> str:
-    """Return a file in which the line that starts with a word has become others. Raises ValueError if there is none."""
+    """Return a file with each line that starts with a given word replaced. Raises ValueError unless one line does."""
     for word, line in lines.items():
         text, count = re.subn(rf"(?m)^ *{re.escape(word)} .*\n", line, text)
         if count != 1:

@@ -1,4 +1,4 @@
-"""The Procfile under each program that runs Procfiles, with `PORT` and `WEB_CONCURRENCY` set, and with neither."""
+"""The Procfile under each program that runs Procfiles, with `PORT` and `WEB_CONCURRENCY` both set or both unset."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ PROGRAMS = {"honcho": "honcho", "foreman": "Debian's `foreman`", "nf": "npm's `f
 
 @contextmanager
 def procfile(program: str, workers: int | None, site: Site) -> Iterator[Address]:
-    """Run the Procfile with a program; `workers` sets both variables, None neither."""
+    """Run the Procfile with a program. `workers` sets both variables; None leaves both unset."""
     lines = site.pages.commands(PAGE, HEADING)
     site.prepare([line for line in lines if line.split()[0] not in PROGRAMS])
     command = next(line for line in lines if line.startswith(f"{program} "))
@@ -26,7 +26,7 @@ def procfile(program: str, workers: int | None, site: Site) -> Iterator[Address]
     with site.running(command, f"{program}-{port}", {"SCENEXT_SANDBOX": "1", **variables}) as running:
         wait_until_healthy(port, "", running)
         yield Address(port, running)
-        # By now every worker has said so.
+        # By now every worker has logged its start.
         started = len(re.findall("Booting worker", running.log.read_text(encoding="utf-8", errors="replace")))
         assert started == (workers or DEFAULT_WORKERS), f"{started} workers"
 

@@ -1,4 +1,4 @@
-"""Callers whose bodies are refused, beside innocent ones, behind a proxy that keeps its connections to the service."""
+"""Requests with rejected bodies next to valid requests, behind a proxy that keeps its upstream connections alive."""
 
 import http.client
 import json
@@ -24,7 +24,7 @@ EXPECTED = {415, 404, 405}
 
 
 def beside_refused_bodies(port: int) -> str:
-    """Tell that no innocent caller loses an answer to those whose bodies are refused. Raises AssertionError."""
+    """Check that rejected bodies cost no valid request its answer. Raises AssertionError."""
     innocent: Counter[int] = Counter()
     refused: Counter[int] = Counter()
     done = threading.Event()
@@ -50,11 +50,11 @@ def beside_refused_bodies(port: int) -> str:
     assert set(innocent) == {200}, f"innocent callers got {dict(innocent)}"
     assert innocent[200] > 100, f"only {innocent[200]} innocent calls"
     assert set(refused) >= EXPECTED, f"refused callers got {dict(refused)}"
-    return "bodies that are refused cost nobody else an answer"
+    return "rejected bodies do not affect other clients"
 
 
 def _count(statuses: Counter[int], port: int, send: Callable[[http.client.HTTPConnection], None]) -> None:
-    """Send one request on a connection of its own, and count its status; nginx may end one while its body comes."""
+    """Send one request on a new connection and count its status. nginx may close one while its body is being sent."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     with suppress(BrokenPipeError, ConnectionResetError):
         send(connection)

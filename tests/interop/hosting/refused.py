@@ -1,4 +1,4 @@
-"""A setting that cannot be used, under hosts that are not ours: a line that names it, and no trace."""
+"""An invalid setting under third-party hosts: the log names it in one line, without a traceback."""
 
 import time
 from pathlib import Path
@@ -8,14 +8,14 @@ from .hosts import Address
 from .site import START_TIMEOUT, Running, Site
 
 NAME, VALUE = "SCENEXT_TIMEOUT", "soon"
-SAID = f"scenext_service cannot start: {NAME} must be a number"
+SAID = f"scenext_service cannot start: {NAME}: '{VALUE}' is not valid."
 PROCESSES = 2  # of each host
 REQUESTS = 5
 FOUND = "a bad setting is named in one line"
 
 
 def wait_until_refused(port: int, prefix: str, running: Running) -> None:
-    """Return once the host answers that it has no application. Raises RuntimeError."""
+    """Return once the host answers with a server error. Raises RuntimeError."""
     end = time.monotonic() + START_TIMEOUT
     while time.monotonic() < end:
         try:
@@ -27,14 +27,14 @@ def wait_until_refused(port: int, prefix: str, running: Running) -> None:
 
 
 def by_apache(site: Site, address: Address, each: int) -> str:
-    """Tell that requests are answered, and that the log names the setting, `each` times for a process at most."""
+    """Check that requests get a server error, and that each process logs the setting at most `each` times."""
     statuses = {Talk("modern", address.port).send("GET", "/healthz").status for _ in range(REQUESTS)}
     assert min(statuses) >= 500, statuses
     return in_the_log(site.logs / f"apache-{address.port}" / "error.log", each)
 
 
 def in_the_log(log: Path, each: int = 1) -> str:
-    """Tell that the log names the setting, without a trace. Raises AssertionError."""
+    """Check that the log names the setting without a traceback. Raises AssertionError."""
     text = log.read_text(encoding="utf-8", errors="replace")
     assert 1 <= text.count(SAID) <= PROCESSES * each, text[-3000:]
     assert "Traceback" not in text, text[-3000:]

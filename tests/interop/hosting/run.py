@@ -1,16 +1,17 @@
-"""Serve this checkout under every host that the pages of `docs/deploy` describe, and talk to it in both eras.
+"""Run this checkout under every host that the pages of `docs/deploy` describe, and talk to it in both eras.
 
     python -m tests.interop.hosting.run [WORD ...]
 
-Installs from Debian what the pages install (as root, where anything is missing), copies the checkout to a folder that
-every user can read, runs the pages' own commands and configuration there on free ports of loopback, and has the
-conversation of `conversation.py` with each host in turn. A quirk that a page documents has to be met exactly, and a
-block of a page that no host uses is a failure. Prints the table, which `docs/deploy/README.md` has to show; ends with
-status 1 where anything was different. With words, runs only the hosts whose names have one of them.
+Installs the Debian packages that the pages install (as root, if any is missing), and copies the checkout to a folder
+that every user can read. Runs the pages' own commands and configuration there, on free loopback ports, and has the
+conversation of `conversation.py` with each host in turn. A documented quirk has to occur exactly as the page states,
+and a block of a page that no host uses is a failure. Prints the table, which has to be in `docs/deploy/README.md`.
+Exits with status 1 if anything differs. With words, runs only the hosts whose names contain one of them.
 
-The hosts of `systemd.py` boot a Debian of their own (`machine.py`), and follow a page there from its first command on.
+The hosts of `systemd.py` boot their own Debian (`machine.py`) and follow a page there from its first command.
 
-Needs Debian, git, npm, root that may mount and make namespaces, and port 5000 for the hosts with nothing set.
+Needs Debian, git, npm, root with the right to mount and to create namespaces, and port 5000 for the hosts without
+variables.
 """
 
 import os
@@ -34,7 +35,7 @@ FOREMAN = "foreman@3.0.1"  # npm's
 
 
 def install(pages: Pages, site: Site) -> None:
-    """Install what the pages expect to be there: Debian's packages, and npm's foreman."""
+    """Install the prerequisites of the pages: Debian packages and npm's foreman."""
     wanted = [*pages.packages(), *(HERE / "debian.txt").read_text(encoding="utf-8").split()]
     debian.install(wanted)
     npm = ["npm", "install", "--no-fund", "--no-audit", "--silent", "--prefix", str(site.folder / "npm"), FOREMAN]
@@ -42,7 +43,7 @@ def install(pages: Pages, site: Site) -> None:
 
 
 def attempt(host: Host, site: Site) -> tuple[str, list[str]]:
-    """Start a host, talk to it, stop it; return the table's last cell and what is wrong."""
+    """Start a host, talk to it and stop it; return the table's last cell and the problems."""
     try:
         with host.start(site) as address:
             problems = [
@@ -65,7 +66,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def main(words: list[str]) -> None:
-    """Install, run, print."""
+    """Install, run and print the results."""
     hosts = [host for host in HOSTS if not words or any(word in host.name for word in words)]
     pages = Pages()
     results: list[str] = []
@@ -92,7 +93,7 @@ def main(words: list[str]) -> None:
 
 
 def table(hosts: Sequence[Host], results: Sequence[str]) -> str:
-    """Write the table: a row for each host."""
+    """Return the table, with one row for each host."""
     rows = ["| host | page | result |", "|---|---|---|"]
     for host, result in zip(hosts, results, strict=True):
         rows.append(f"| {host.name} | [{host.page.removesuffix('.md')}]({host.page}) | {result} |")

@@ -17,18 +17,19 @@ from . import nginx, waits
 from .conversation import Talk
 from .hosts import Address, Host
 from .refusals import beside_refused_bodies
+from .repeats import charged_once, slow_scenext, without_sandbox
 from .site import Site, ports, wait_until_healthy
 
 PAGE = "server.md"
 PLATFORMS = "platforms.md"
-MANY = 400  # calls of Scenext that wait at the same time, in one process
-VERY_MANY = 2000  # calls that wait there for the end of a job
-PROMPT = 2.0  # seconds for an answer beside them
+MANY = 400  # concurrent Scenext calls in one process
+VERY_MANY = 2000  # calls that wait in one process for the end of a job
+PROMPT = 2.0  # seconds for another call's answer meanwhile
 
 
 @contextmanager
 def behind_nginx(site: Site) -> Iterator[Address]:
-    """gunicorn with the shipped configuration, at the root of an nginx and under a sub-path of it."""
+    """Run gunicorn with the shipped configuration behind nginx, at the root and under a sub-path."""
     site.prepare(site.pages.commands(PAGE, "A server of your own"))
     at = ports()
     bind = {"GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{at.app}"}
@@ -39,23 +40,35 @@ def behind_nginx(site: Site) -> Iterator[Address]:
 
 
 def kept_connections_and_waits(site: Site, address: Address) -> str:
-    """Tell that the connections which nginx keeps are sound, and what becomes of calls that wait."""
+    """Check the connections that nginx keeps alive, waiting calls, and equal calls."""
     refused = beside_refused_bodies(address.port)
-    return f"{refused}; {waits.progress(address)}; {_ends(site, address)}"
+    return f"{refused}; {waits.progress(address)}; {_ends(site, address)}; {_charged_once_behind_nginx(site)}"
+
+
+def _charged_once_behind_nginx(site: Site) -> str:
+    at = ports()
+    (command,) = site.pages.commands(PAGE, "A first start")
+    server = site.pages.file(PAGE, nginx.SITE)
+    with slow_scenext(site) as (upstream, environ):
+        variables = {"GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{at.app}", **environ}
+        log = f"gunicorn-repeats-{at.app}"
+        with site.running(without_sandbox(command), log, variables) as running, nginx.least(site, server, at):
+            wait_until_healthy(at.front, "", running)
+            return charged_once(upstream, Address(at.front, running))
 
 
 def _ends(site: Site, address: Address) -> str:
     leaving = waits.leaving(site, address)
     old = address.running.children()
     reload = waits.reload(address, partial(address.running.process.send_signal, signal.SIGHUP))
-    # They answer at once on the connections that nginx keeps to them.
+    # Old workers still answer on the keep-alive connections from nginx. Wait until they have exited.
     wait_until(lambda: not old & address.running.children())
     return f"{leaving}; {reload}; {waits.stop(address)}"
 
 
 @contextmanager
 def beanstalk(site: Site) -> Iterator[Address]:
-    """The Procfile's command without `PORT`, behind an nginx with the platforms page's addition to its settings."""
+    """Run the Procfile's command without `PORT`, behind an nginx with the settings of the platforms page."""
     site.prepare(site.pages.commands(PAGE, "A server of your own"))
     at = ports()
     bind = {"GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{at.app}", "SCENEXT_SANDBOX": "1"}
@@ -70,13 +83,13 @@ def beanstalk(site: Site) -> Iterator[Address]:
 
 @contextmanager
 def gevent(site: Site) -> Iterator[Address]:
-    """The page's gevent configuration, in the sandbox."""
+    """Run the page's gevent configuration in the sandbox."""
     with _gevent(site, {"SCENEXT_SANDBOX": "1"}) as address:
         yield address
 
 
 def many_slow_calls(site: Site, address: Address) -> str:
-    """Tell that many HTTPS calls wait in one process, and are no burden to the rest. Raises AssertionError."""
+    """Check that many HTTPS calls can wait in one process without delaying others. Raises AssertionError."""
     found = _ends(site, address)
     with _gevent(site, {"SCENEXT_SANDBOX": "1", "WEB_CONCURRENCY": "1"}) as at:
         very_many = waits.many(at, VERY_MANY)
@@ -93,21 +106,23 @@ def many_slow_calls(site: Site, address: Address) -> str:
             finally:
                 upstream.let_go.set()
             failed = [result for call in calls if (result := call.result())["isError"]]
+    with slow_scenext(site) as (scenext, variables), _gevent(site, variables) as at:
+        charged = charged_once(scenext, at)
     _assert_refused_without_its_file(site)
     assert not failed, failed[0]["content"][0]["text"]
     assert held == MANY, f"only {held} of {MANY} calls waited at the same time"
     assert listed.status == 200, listed.status
     assert seconds < PROMPT, f"tools/list took {seconds:.1f} s beside them"
-    return f"{MANY} HTTPS calls wait in one process; {very_many}; {found}"
+    return f"{MANY} HTTPS calls wait in one process; {very_many}; {found}; {charged}"
 
 
 def _assert_refused_without_its_file(site: Site) -> None:
-    said = ""
+    printed = ""
     try:
         site.run("timeout 20 .venv/bin/gunicorn --worker-class gevent --bind 127.0.0.1:0 wsgi:app")
     except RuntimeError as error:
-        said = str(error)
-    assert "preload_app must be False" in said, f"gevent with a preloaded application is not refused {said}"
+        printed = str(error)
+    assert "preload_app must be False" in printed, f"gevent with a preloaded application is not refused {printed}"
 
 
 def _query(port: int) -> Any:
@@ -129,20 +144,33 @@ def _gevent(site: Site, environ: dict[str, str]) -> Iterator[Address]:
 
 @contextmanager
 def waitress(site: Site) -> Iterator[Address]:
-    """waitress, as the page's file starts it."""
+    """Run waitress with the page's file."""
     site.prepare(site.pages.commands(PAGE, "A server of your own"))
     install, command = site.pages.commands(PAGE, "waitress")
     site.prepare([install])
+    with _waitress(site, command) as address:
+        yield address
+
+
+@contextmanager
+def _waitress(site: Site, command: str, variables: dict[str, str] | None = None) -> Iterator[Address]:
     at = ports()
     site.write("serve.py", site.local(site.pages.file(PAGE, "serve.py"), at))
-    with site.running(command, f"waitress-{at.app}") as running:
+    with site.running(command, f"waitress-{at.app}", variables) as running:
         wait_until_healthy(at.app, "", running)
         yield Address(at.app, running)
 
 
 def waitress_waits(site: Site, address: Address) -> str:
-    """Tell what becomes of calls that wait."""
-    return f"{waits.progress(address)}; {waits.leaving(site, address)}; {waits.stop(address)}"
+    """Check waiting calls: progress, disconnects and stop. Then check equal calls to two services."""
+    found = f"{waits.progress(address)}; {waits.leaving(site, address)}; {waits.stop(address)}"
+    command = without_sandbox(site.pages.commands(PAGE, "waitress")[1])
+    with (
+        slow_scenext(site) as (upstream, environ),
+        _waitress(site, command, environ) as one,
+        _waitress(site, command, environ) as two,
+    ):
+        return f"{found}; {charged_once(upstream, one, two)}"
 
 
 HOSTS = (

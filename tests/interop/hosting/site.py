@@ -1,4 +1,4 @@
-"""A deployment as the pages describe it: the checkout, its packages, and whatever is started on them."""
+"""A deployment as the pages describe it: the checkout, its packages, and the processes started on them."""
 
 import os
 import re
@@ -20,13 +20,13 @@ START_TIMEOUT = 30.0  # seconds
 STOP_TIMEOUT = 20.0  # seconds
 COMMAND_TIMEOUT = 300  # seconds; uWSGI and mod_wsgi are compiled
 
-# Debian's packages are there before the first host, and every command runs in the code.
+# `prepare` skips these: Debian's packages are installed before the first host, and hosts run the rest in their own way.
 _OWN_WAY = ("apt-get ", "cd ", ". ", "export ", "a2")
 
-# Without PIP_USE_PEP517, Debian's pip compiles uWSGI and mod_wsgi anew in every run.
+# Without PIP_USE_PEP517, Debian's pip compiles uWSGI and mod_wsgi again in every run.
 _PIP = {"PIP_CONSTRAINT": str(HERE / "pins.txt"), "PIP_USE_PEP517": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
-# Where the pages put things, and where this run puts them.
+# The paths of the pages, and the folders of this run that replace them.
 _PLACES = {
     "/srv/scenext_service": "code",
     "/home/YOU/scenext_service": "code",
@@ -37,7 +37,7 @@ _PLACES = {
 
 
 class Ports(NamedTuple):
-    """The ports of one host: what the pages call 80, 8000 and 3031."""
+    """The ports of one host, which replace 80, 8000 and 3031 on the pages."""
 
     front: int
     app: int
@@ -45,19 +45,19 @@ class Ports(NamedTuple):
 
 
 class Running(NamedTuple):
-    """A command of a page that runs, and the file that it prints into."""
+    """A running command of a page, and the file with its output."""
 
     process: "subprocess.Popen[bytes]"
     log: Path
 
     def children(self) -> set[str]:
-        """Return the ids of the processes that it has started."""
+        """Return the ids of its child processes."""
         pid = self.process.pid
         return set(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split())
 
 
 def ports() -> Ports:
-    """Return three ports that nothing listens on now."""
+    """Return three ports that are currently free."""
     found: set[int] = set()
     while len(found) < len(Ports._fields):
         found.add(free_port())
@@ -65,7 +65,7 @@ def ports() -> Ports:
 
 
 class Site:
-    """A folder that every user of this machine can read, with the code and one virtual environment in it."""
+    """A folder that every user of this machine can read, with the code and a virtual environment in it."""
 
     def __init__(self, folder: Path, pages: Pages) -> None:
         folder.chmod(0o755)
@@ -79,7 +79,7 @@ class Site:
         checkout.copy(self.code)
 
     def local(self, text: str, at: Ports | None = None) -> str:
-        """Return the text of a page with this run's places and ports in it."""
+        """Return the text of a page with this run's paths and ports in it."""
         for there, here in _PLACES.items():
             text = text.replace(there, str(self.folder / here))
         if at:
@@ -89,7 +89,7 @@ class Site:
         return text
 
     def environ(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment of a host: nothing of the user's."""
+        """Return the environment of a host, without variables of the current user."""
         return {
             "PATH": f"{self.code}/.venv/bin:{self.folder}/npm/node_modules/.bin:{os.environ['PATH']}:/usr/sbin:/sbin",
             "HOME": str(self.folder / "home"),
@@ -98,21 +98,21 @@ class Site:
         }
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file of a page, which is relative to the code or at a place of its own."""
+        """Write a file of a page; its name is absolute or relative to the code."""
         path = self.code / self.local(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return path
 
     def prepare(self, lines: list[str]) -> None:
-        """Run the commands of a page, each once for all hosts, but those that a host runs in its own way."""
+        """Run the commands of a page, each once for all hosts. Skips those that each host runs in its own way."""
         for line in lines:
             if line not in self._done and not line.startswith(_OWN_WAY):
                 self.run(line)
                 self._done.add(line)
 
     def run(self, line: str, variables: Mapping[str, str] | None = None) -> None:
-        """Run one command of a page, as whoever runs this. Raises RuntimeError."""
+        """Run one command of a page as the current user. Raises RuntimeError."""
         run = subprocess.run(
             ["bash", "-c", self.local(line)],
             cwd=self.code,
@@ -126,7 +126,7 @@ class Site:
             raise RuntimeError(f"{line}\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
 
     def left_running(self) -> list[str]:
-        """Return the commands of processes that work on this site a few seconds after all of it was ended."""
+        """Return the commands of processes that still use this site a few seconds after a host was stopped."""
         end = time.monotonic() + STOP_TIMEOUT
         while (found := self._processes()) and time.monotonic() < end:
             time.sleep(0.1)
@@ -143,7 +143,7 @@ class Site:
 
     @contextmanager
     def running(self, command: str, log: str, variables: Mapping[str, str] | None = None) -> Iterator[Running]:
-        """Run a command of a page in the foreground; end it and all it started."""
+        """Run a command of a page in the foreground; at the end, stop it and all its child processes."""
         path = self.logs / log
         with path.open("wb") as output:
             process = subprocess.Popen(
@@ -162,7 +162,7 @@ class Site:
 
 
 def wait_until_healthy(port: int, prefix: str, running: Running, secure: Secure | None = None) -> None:
-    """Return once the service answers. Raises RuntimeError with what the host printed."""
+    """Return once the service answers. Raises RuntimeError with the host's output."""
     end = time.monotonic() + START_TIMEOUT
     while not healthy(port, prefix, secure):
         if time.monotonic() > end:

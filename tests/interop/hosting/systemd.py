@@ -1,4 +1,4 @@
-"""A bare Debian with systemd, on which the pages are followed word for word: nginx, certbot, Caddy, Debian's uWSGI."""
+"""Follow the pages word for word on a bare Debian with systemd: nginx, certbot, Caddy and Debian's uWSGI."""
 
 import re
 import shutil
@@ -21,15 +21,15 @@ from .site import Site, wait_until_healthy
 
 PAGE = "server.md"
 PREFIXES = ("", "/scenext")
-EXPOSURE = 3  # of 10, at most
-CALLERS = 800  # who wait at the same time; Debian's nginx has not enough connections until it is told
+EXPOSURE = 3  # the highest allowed, of 10
+CALLERS = 800  # that wait concurrently; more than Debian's nginx allows by default
 
 NGINX, SCENEXT = "nginx", "scenext"  # services
 CADDYFILE = "/etc/caddy/Caddyfile"
-LOCAL_CERTIFICATES = "{\n\tlocal_certs\n}\n"  # in place of those that it would fetch
+LOCAL_CERTIFICATES = "{\n\tlocal_certs\n}\n"  # instead of certificates of a public authority
 ROOT_CERTIFICATE = "pki/authorities/local/root.crt"
 
-# An authority that certbot can ask; it looks for the answer at the name's port 80, as every other does.
+# A local ACME authority for certbot. Like any other, it validates at port 80 of the name.
 ACME = "localhost:14000"
 AUTHORITY = f"""\
 {{
@@ -46,12 +46,12 @@ https://{ACME} {{
 ASK_IT = f"server = https://{ACME}/acme/local/directory\nno-verify-ssl = true\n"
 
 BUSTLE = [Group("missing", 10), Group("list", 10, pause=0.02), Group("list", 5, kept=False), Group("health", 5, 0.3)]
-SECONDS = 8.0  # of a crowd beside a restart
+SECONDS = 8.0  # of concurrent calls around a restart
 
 
 @contextmanager
 def behind_nginx(site: Site) -> Iterator[Address]:
-    """The page from its first command on: packages, units, and nginx in the place of Debian's default site."""
+    """Follow the page from its first command: packages, units, and nginx instead of Debian's default site."""
     with machine(site, "debian-nginx") as there, there.port(80) as port:
         _service(site, there)
         _nginx(site, there, PAGE, "nginx")
@@ -61,7 +61,7 @@ def behind_nginx(site: Site) -> Iterator[Address]:
 
 @contextmanager
 def behind_caddy(site: Site) -> Iterator[Address]:
-    """The same, with Caddy in the place of nginx, and certificates of Caddy's own authority."""
+    """Follow the page with Caddy instead of nginx, and with certificates of Caddy's local authority."""
     with machine(site, "debian-caddy") as there, there.port(443) as port:
         _service(site, there)
         install, reload = site.pages.commands(PAGE, "Caddy")
@@ -75,7 +75,7 @@ def behind_caddy(site: Site) -> Iterator[Address]:
 
 @contextmanager
 def behind_uwsgi(site: Site) -> Iterator[Address]:
-    """The uWSGI that Debian has, started as Debian starts it, behind nginx in the place of Debian's default site."""
+    """Run Debian's uWSGI as Debian starts it, behind nginx instead of Debian's default site."""
     with machine(site, "debian-uwsgi") as there, there.port(80) as port:
         there.follow(site.pages.commands(uwsgi.PAGE, "uWSGI"))
         install, *rest = site.pages.commands(uwsgi.PAGE, uwsgi.DEBIAN)
@@ -96,7 +96,7 @@ def _service(site: Site, there: Machine) -> None:
 
 
 def _nginx(site: Site, there: Machine, page: str, heading: str) -> None:
-    """Install nginx, see Debian's default site answer, and follow the page."""
+    """Install nginx, check that Debian's default site answers, and follow the page."""
     install, *rest = site.pages.commands(page, heading)
     there.follow([install])
     with there.port(80) as port:
@@ -104,7 +104,7 @@ def _nginx(site: Site, there: Machine, page: str, heading: str) -> None:
     there.write(SITE, site.pages.file(page, SITE))
     old = _children(there, NGINX)
     there.follow(rest)
-    wait_until(lambda: not old & _children(there, NGINX))  # until then some are told what was there before
+    wait_until(lambda: not old & _children(there, NGINX))  # until then, old workers serve the previous configuration
 
 
 def _trusting(certificate: Path) -> Secure:
@@ -113,7 +113,7 @@ def _trusting(certificate: Path) -> Secure:
 
 
 def all_of_the_page(site: Site, address: Address) -> str:
-    """Tell what the page says of its unit, of very many callers, of upgrades and of certbot. Raises AssertionError."""
+    """Check the page's claims about the unit, many callers, upgrades and certbot. Raises AssertionError."""
     assert address.machine
     address.machine.run("systemd-analyze verify scenext.service scenext.socket")
     unit = "/etc/systemd/system/scenext.service"
@@ -125,12 +125,13 @@ def all_of_the_page(site: Site, address: Address) -> str:
         waits.many(address, CALLERS, "at the same time"),
         _upgrade(site, address, address.machine),
         _certbot(site, address.machine),
+        _repeats(address.machine),
     ]
     return "; ".join(found)
 
 
 def _upgrade(site: Site, address: Address, there: Machine) -> str:
-    """Tell that the page's commands bring new code and old code back, under load, and that a reload brings neither."""
+    """Check that the page's commands upgrade and roll back under load, and that a reload changes no code."""
     *bring, restart = site.pages.commands(PAGE, "Upgrade and rollback")
     (new,) = re.findall(r"git checkout --quiet v(\S+)", "\n".join(bring))
     origin = there.root / "srv" / "origin"
@@ -150,7 +151,7 @@ def _upgrade(site: Site, address: Address, there: Machine) -> str:
 
 
 def _restart(address: Address, there: Machine, command: str) -> None:
-    """Restart beside callers who call, and callers who wait. Raises AssertionError where one gets no answer."""
+    """Restart during short and waiting calls. Raises AssertionError if a call gets no answer."""
     with crowd.crowd(address.port, Plan(BUSTLE, SECONDS)) as calls:
         calls.wait_until("there")
         calls.wait_until("warm")
@@ -162,7 +163,7 @@ def _restart(address: Address, there: Machine, command: str) -> None:
 
 
 def _children(there: Machine, service: str) -> set[str]:
-    """Return the ids of the processes that a service's first process has started."""
+    """Return the ids of the child processes of a service's first process."""
     pid = there.run(f"systemctl show --property=MainPID --value {service}").strip()
     return set(there.run(f"cat /proc/{pid}/task/{pid}/children").split())
 
@@ -172,7 +173,7 @@ def _version(address: Address) -> object:
 
 
 def _certbot(site: Site, there: Machine) -> str:
-    """Tell that certbot makes nginx serve HTTPS, with an authority of this machine's own."""
+    """Check that certbot makes nginx serve HTTPS, with a local certificate authority."""
     shutil.copy("/usr/bin/caddy", there.root / "root" / "authority")
     there.write("/root/Caddyfile", AUTHORITY)
     command = f"{' '.join(there.enter('--net'))} /root/authority run --adapter caddyfile --config /root/Caddyfile"
@@ -189,13 +190,35 @@ def _certbot(site: Site, there: Machine) -> str:
     return "the same over HTTPS, by certbot"
 
 
+def _repeats(there: Machine) -> str:
+    """Check that a repeated call gets the job of the first one after a reload and a restart. Raises AssertionError."""
+    reload, restart = (f"systemctl {action} {SCENEXT}" for action in ("reload", "restart"))
+    there.run(f"echo SCENEXT_REPEAT_WINDOW=30 >> /etc/scenext.env; {restart}")
+    with there.port(8000) as port:
+        known = [_is_known(port)]
+        old = _children(there, SCENEXT)
+        there.run(reload)
+        wait_until(lambda: not old & _children(there, SCENEXT))
+        known.append(_is_known(port))
+        there.run(restart)
+        known.append(_is_known(port))
+    assert known == [False, True, True], f"the same call was known before: {known}"
+    return "a reload and a restart keep the repeat window"
+
+
+def _is_known(port: int) -> bool:
+    """Start a job; return whether the service names the job of an earlier, equal call instead."""
+    job = Talk("modern", port).call("gen_video", {"question": "Does a restart keep the repeat window?"})
+    return "already started" in job["structuredContent"]["message"]
+
+
 def long_streams(site: Site, address: Address) -> str:
-    """Tell what becomes of calls that wait behind Caddy."""
+    """Check waiting calls behind Caddy: progress and disconnects."""
     return f"{waits.progress(address)}; {waits.leaving(site, address)}"
 
 
 def as_debian_stops_it(site: Site, address: Address) -> str:
-    """Tell what becomes of calls that wait when Debian restarts uWSGI."""
+    """Check waiting calls when Debian restarts uWSGI and when the page's command reloads it."""
     assert address.machine
     restart = waits.reload(address, partial(address.machine.run, "systemctl restart uwsgi"), ends=False)
     touch = partial(address.machine.follow, site.pages.commands(uwsgi.PAGE, "Reload and stop"))

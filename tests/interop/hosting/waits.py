@@ -1,4 +1,4 @@
-"""What the conversation does not show of calls that wait: a long stream, a caller who leaves, very many, and a stop."""
+"""Check waiting calls beyond the conversation: long streams, disconnects, very many calls, and a stop."""
 
 import resource
 import selectors
@@ -14,30 +14,31 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
-from .conversation import PUNCTUAL, WAITS, Talk, Waited, expect_moments, healthy, takes_stream, waiting
+from .conversation import PUNCTUAL, WAITS, Talk, WaitResponse, expect_moments, healthy, takes_stream, waiting
 from .hosts import Address
 from .site import Site
 
 # Seconds.
-LONG = 12  # of a wait in which progress is told twice
-SECOND = 10  # when
+LONG = 12  # of a wait with two progress notifications
+SECOND = 10  # until the second of them
 QUIET = 3.0  # between two events of a stream
-NOTICED = 3.0  # until a caller's leaving is known
-SETTLED = 1.0  # until callers wait of whom nothing tells that they do
-PROMPT = 1.0  # for an answer beside very many calls that wait
-LONGER = 20  # of a wait that something else ends
-SHORT = 6  # of one that ends by itself
-GONE = 5.0  # until a host that is stopped is gone
-PATIENT = 30.0  # until one is that waits for all who wait
+NOTICED = 3.0  # until a disconnect is noticed
+SETTLED = 1.0  # until calls whose start is not visible are waiting
+PROMPT = 1.0  # for another call's answer during very many waiting calls
+LONGER = 20  # of a wait that a stop or a disconnect ends
+SHORT = 6  # of a wait that ends by itself
+GONE = 5.0  # until a stopped host has exited
+LATEST = 30.0  # of an answer among many, because platforms give up then
+PATIENT = 30.0  # until a stopped host that lets waiting calls finish has exited
 
 CALLERS = 9
 RECEIVED = 65536  # bytes at a time
 
 
 def progress(address: Address) -> str:
-    """Tell that events arrive when they are sent. Raises Unexpected or AssertionError."""
+    """Check that events arrive when they are sent. Raises Unexpected or AssertionError."""
 
-    def one(kind: str) -> Waited:
+    def one(kind: str) -> WaitResponse:
         return _talk(address).wait(LONG, kind)
 
     with ThreadPoolExecutor() as pool:
@@ -52,9 +53,10 @@ def progress(address: Address) -> str:
 
 
 def leaving(site: Site, address: Address, *, by_writing: bool = False) -> str:
-    """Tell that a call ends whose caller leaves. Raises AssertionError.
+    """Check that a call ends when its client disconnects. Raises AssertionError.
 
-    Where that is known `by_writing` only, it is so of streams only: the second event after his leaving cannot be sent.
+    `by_writing`: the host notices a disconnect only by a failed write. Then only streams are checked, because their
+    second event after the disconnect cannot be sent.
     """
     kinds = [kind for kind in WAITS if takes_stream(kind) or not by_writing]
     before = _cancelled(site)
@@ -70,12 +72,12 @@ def leaving(site: Site, address: Address, *, by_writing: bool = False) -> str:
 
 
 def _cancelled(site: Site) -> int:
-    """Return how many calls have been cancelled, as all that was logged so far says."""
+    """Return the number of cancelled calls in all logs so far."""
     return sum(path.read_bytes().count(b"outcome=cancelled") for path in site.logs.rglob("*") if path.is_file())
 
 
 def reload(address: Address, act: Callable[[], object], *, ends: bool = True) -> str:
-    """Tell that a reload loses no answer of calls that wait, and whether it ends them. Raises AssertionError."""
+    """Check that a reload loses no answer of a waiting call, and whether it ends the waits. Raises AssertionError."""
     _answered(address, act, ends)
     assert address.running.process.poll() is None, "a reload ended it"
     assert healthy(address.port, address.prefixes[0], address.secure), "not healthy after a reload"
@@ -83,9 +85,9 @@ def reload(address: Address, act: Callable[[], object], *, ends: bool = True) ->
 
 
 def stop(address: Address, number: signal.Signals = signal.SIGTERM, *, ends: bool = True, name: str = "a stop") -> str:
-    """Tell that a stop loses no answer of calls that wait, and that the host is gone; `name` is the table's for it.
+    """Check that a stop loses no answer of a waiting call and that the host exits. Raises AssertionError.
 
-    Raises AssertionError.
+    `name` is the table's name of the stop.
     """
     since = _answered(address, partial(address.running.process.send_signal, number), ends)
     most = GONE if ends else PATIENT
@@ -100,9 +102,9 @@ _WORDS = {True: "answers all who wait", False: "waits for all who wait"}
 
 
 def _answered(address: Address, act: Callable[[], object], ends: bool) -> float:
-    """Have callers wait, and do something; return when it was done, or when their waits ended by themselves.
+    """Start waiting calls, then act; return the time.monotonic() of the act, or of the last answer if `ends` is False.
 
-    It is a time.monotonic(). Raises AssertionError where an answer is lost, or comes later than it should.
+    Raises AssertionError if an answer is lost or late.
     """
     seconds = LONGER if ends else SHORT
     begun = threading.Semaphore(0)
@@ -130,7 +132,7 @@ def _answered(address: Address, act: Callable[[], object], ends: bool) -> float:
 
 @dataclass(init=False, slots=True)
 class _Caller:
-    """A caller on a plain socket, of whom there can be thousands: when he called, and what came."""
+    """A caller on a plain socket, cheap enough for thousands: the time of its call, and the answer."""
 
     sock: socket.socket
     called: float
@@ -150,9 +152,9 @@ class _Caller:
 
 
 def many(address: Address, callers: int, where: str = "in one process") -> str:
-    """Tell that so many calls wait at the same time, and are no burden to the rest; `where` is the table's for it.
+    """Check that so many calls can wait concurrently without delaying others. Raises AssertionError.
 
-    Raises AssertionError.
+    `where` is the table's wording for it.
     """
     _allow_descriptors(callers + 100)
     kinds = [*WAITS]
@@ -169,16 +171,16 @@ def many(address: Address, callers: int, where: str = "in one process") -> str:
         seconds = _receive(selector, time.monotonic() + LONGER)
     assert len(seconds) == callers, f"{len(seconds)} of {callers} were answered"
     assert min(seconds) > LONGER - PUNCTUAL, f"an answer after {min(seconds):.1f} s"
-    assert max(seconds) < LONGER + GONE, f"an answer after {max(seconds):.1f} s"
+    assert max(seconds) < LATEST, f"an answer after {max(seconds):.1f} s"
     assert (listed.status, prompt < PROMPT) == (200, True), f"tools/list took {prompt:.1f} s: {listed.status}"
     return f"{callers} calls wait for the end of a job {where}"
 
 
 def _receive(selector: selectors.BaseSelector, end: float) -> list[float]:
-    """Receive until then, or until all callers have their answer; return how many seconds each waited for it."""
+    """Receive until `end` or until all callers have an answer; return how many seconds each of them waited."""
     seconds = []
-    while selector.get_map() and (left := end - time.monotonic()) > 0:
-        for key, _ in selector.select(left):
+    while selector.get_map() and (remaining := end - time.monotonic()) > 0:
+        for key, _ in selector.select(remaining):
             caller: _Caller = key.data
             with suppress(ConnectionResetError):
                 if received := caller.sock.recv(RECEIVED):

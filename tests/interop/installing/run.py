@@ -1,11 +1,11 @@
-"""Install the service as a package, in each way that brings the command `scenext-service`, and start it elsewhere.
+"""Install the service as a package in each way that provides the command `scenext-service`, and start it elsewhere.
 
     python -m tests.interop.installing.run [WORD ...]
 
-Clones this repository, installs from the clone's folder and from its git URL with pip, pipx and uv, each into a folder
-of its own, and runs the command in an empty one: `--version`, `--check` in the sandbox, and the service, which has one
-conversation of `tests/interop/hosting` and shows its page. Ends with status 1 where anything was different. With words,
-runs only the ways whose names have one of them. What is not committed is not installed.
+Clones this repository and installs from the clone's folder and from its git URL with pip, pipx and uv, each into its
+own folder. Runs the command in an empty folder: `--version`, `--check` in the sandbox, and the service, which has one
+conversation of `tests/interop/hosting` and serves its page. Exits with status 1 if anything differs. With words, runs
+only the installations whose names contain one of them. Uncommitted changes are not installed.
 
 Needs git.
 """
@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from scenext_service.version import VERSION
+from scenext_service import __version__
 from tests.interop.hosting.conversation import OK, Talk, converse, healthy
 from tests.support.pages import ROOT
 from tests.support.server import free_port, wait_until
@@ -30,7 +30,7 @@ COMMAND = "scenext-service"
 
 
 class Place(NamedTuple):
-    """Where a way installs from, and where to: a folder with the program's own tools in `tools`."""
+    """The source and the target folder of one installation; `tools` is the environment with pipx and uv."""
 
     source: str
     tools: Path
@@ -38,7 +38,7 @@ class Place(NamedTuple):
 
 
 def run(*command: str | Path, cwd: Path, environ: Mapping[str, str] | None = None) -> str:
-    """Run a command; return what it printed. Raises RuntimeError."""
+    """Run a command and return its output. Raises RuntimeError."""
     env = {**clean(), **(environ or {})}
     done = subprocess.run([*map(str, command)], cwd=cwd, env=env, capture_output=True, text=True, timeout=TIMEOUT)
     if done.returncode:
@@ -47,20 +47,20 @@ def run(*command: str | Path, cwd: Path, environ: Mapping[str, str] | None = Non
 
 
 def clean() -> dict[str, str]:
-    """Return an environment without this checkout and its settings."""
+    """Return an environment without this checkout's virtual environment and settings."""
     others = ("SCENEXT_", "GUNICORN_", "PYTHON", "VIRTUAL_ENV", "PORT", "WEB_CONCURRENCY")
     return {name: value for name, value in os.environ.items() if not name.startswith(others)}
 
 
 def pip(place: Place) -> Path:
-    """Install into a virtual environment."""
+    """Install with pip into a virtual environment."""
     run(sys.executable, "-m", "venv", place.folder, cwd=place.tools)
     run(place.folder / "bin" / "pip", "install", "--quiet", place.source, cwd=place.tools)
     return place.folder / "bin" / COMMAND
 
 
 def pipx(place: Place) -> Path:
-    """Install as pipx does: a virtual environment, and a link to its command."""
+    """Install with pipx: a virtual environment and a link to its command."""
     bin_ = place.folder / "bin"
     environ = {"PIPX_HOME": str(place.folder), "PIPX_BIN_DIR": str(bin_), "PIPX_MAN_DIR": str(place.folder / "man")}
     run(place.tools / "bin" / "pipx", "install", "--quiet", place.source, cwd=place.tools, environ=environ)
@@ -68,7 +68,7 @@ def pipx(place: Place) -> Path:
 
 
 def uv(place: Place) -> Path:
-    """Install as `uv tool` does."""
+    """Install with `uv tool`."""
     bin_ = place.folder / "bin"
     environ = {"UV_TOOL_DIR": str(place.folder), "UV_TOOL_BIN_DIR": str(bin_)}
     install = ("tool", "install", "--quiet", "--python", sys.executable)
@@ -80,13 +80,13 @@ WAYS: Mapping[str, Callable[[Place], Path]] = {"pip": pip, "pipx": pipx, "uv": u
 
 
 def attempt(command: Path, elsewhere: Path) -> list[str]:
-    """Run the command in each way; return what is wrong."""
+    """Run the command in each mode; return the problems."""
     wrong = []
     sandbox = {"SCENEXT_SANDBOX": "1"}
-    if (said := run(command, "--version", cwd=elsewhere)) != f"scenext_service {VERSION}\n":
-        wrong.append(f"--version: {said}")
-    if "\nworks " not in (said := run(command, "--check", cwd=elsewhere, environ=sandbox)):
-        wrong.append(f"--check: {said}")
+    if (output := run(command, "--version", cwd=elsewhere)) != f"scenext_service {__version__}\n":
+        wrong.append(f"--version: {output}")
+    if "\nok " not in (output := run(command, "--check", cwd=elsewhere, environ=sandbox)):
+        wrong.append(f"--check: {output}")
     port = free_port()
     with (elsewhere / "log").open("w+b") as log:
         arguments = [str(command), "--bind", f"127.0.0.1:{port}"]
@@ -96,7 +96,8 @@ def attempt(command: Path, elsewhere: Path) -> list[str]:
         try:
             wait_until(lambda: healthy(port))
             wrong += [f"{step}: {outcome}" for step, outcome in converse(port).items() if outcome != OK]
-            wrong += [path for path in ("/", "/icon.svg") if Talk("modern", port).send("GET", path).status != 200]
+            files = ("/", "/icon.svg", "/favicon.ico")
+            wrong += [path for path in files if Talk("modern", port).send("GET", path).status != 200]
         finally:
             server.terminate()
             status = server.wait(TIMEOUT)
@@ -110,7 +111,7 @@ def attempt(command: Path, elsewhere: Path) -> list[str]:
 
 
 def main(words: list[str]) -> None:
-    """Clone, install, run, print."""
+    """Clone, install, run and print the results."""
     failed = 0
     with tempfile.TemporaryDirectory(prefix="scenext-installing-") as folder:
         work = Path(folder)

@@ -1,12 +1,12 @@
-"""Check the definitions that `tools/list` publishes with the tool of a site that lists MCP servers, and scores them.
+"""Check the published tool definitions with the linter of a site that lists and scores MCP servers.
 
     python -m tests.interop.listings.run
 
-Installs `requirements.txt` into an environment that is gone afterwards, starts a real gunicorn with the shipped
-configuration in the sandbox, and lets `tdqs lint` ask it for its tools: it must find nothing, not so much as a note.
-The same definitions without what describes them must be found wanting. Ends with status 1 where anything is different.
+Installs `requirements.txt` into a temporary environment, starts a real gunicorn with the shipped configuration in the
+sandbox, and lets `tdqs lint` list its tools. The linter must report nothing, not even a note. As a control, it must
+report findings for the same definitions without their descriptions. Exits with status 1 if anything differs.
 
-The site's grade also takes the judgement of a model, which is not asked for here.
+The site's grade also depends on a model's judgement, which is not tested here.
 """
 
 import json
@@ -23,11 +23,11 @@ from tests.support.names import TOOLS
 from tests.support.server import running
 
 HERE = Path(__file__).parent
-TIMEOUT = 60  # seconds for one look
+TIMEOUT = 60  # seconds for one run of the linter
 
 
 def lint(program: Path, *arguments: str, given: str = "") -> Any:
-    """Return what the tool reports. Raises RuntimeError where it reports nothing."""
+    """Return the linter's report. Raises RuntimeError if the linter fails."""
     command = [str(program), "lint", "--format", "json", "--fail-on", "never", *arguments]
     run = subprocess.run(command, input=given, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     if run.returncode:
@@ -36,13 +36,13 @@ def lint(program: Path, *arguments: str, given: str = "") -> Any:
 
 
 def findings(report: Any) -> list[Any]:
-    """Return all that it found, of the server and of each tool."""
+    """Return all findings of a report, for the server and for each tool."""
     found = [report["findings"], report["shadowCandidates"], *(tool["findings"] for tool in report["tools"])]
     return [finding for some in found for finding in some]
 
 
 def main() -> None:
-    """Install, run, print."""
+    """Install, run and print the results."""
     with tempfile.TemporaryDirectory() as name, running(Path(name)) as server:
         environment = Path(name) / "environment"
         debian.run([sys.executable, "-m", "venv", str(environment)], dict(os.environ))

@@ -1,11 +1,11 @@
-"""Have Debian's Prometheus scrape the service, over two workers, and try the alerts of `docs/alerts.yaml`.
+"""Have Debian's Prometheus scrape two workers of the service, and test the alerts of `docs/alerts.yaml`.
 
     python -m tests.interop.metrics.run
 
-Installs prometheus (as root, where it is missing), starts a real gunicorn with the shipped configuration in the sandbox
-and a Prometheus that scrapes it every second, makes calls whose outcomes are known, and asks Prometheus for their sums.
-`promtool` checks the exposed page and the rules, and `alerts_test.yaml` has each alert fire and be silent. Ends with
-status 1 where anything was different.
+Installs prometheus (as root, if it is missing), starts a real gunicorn with the shipped configuration in the sandbox,
+and a Prometheus that scrapes it every second. Makes calls with known outcomes and queries Prometheus for their sums.
+`promtool` checks the metrics page and the rules, and `alerts_test.yaml` covers each alert both firing and silent. Exits
+with status 1 if anything differs.
 """
 
 import json
@@ -24,16 +24,17 @@ from typing import Any
 
 import requests
 
-from scenext_service.version import VERSION
+from scenext_service import __version__
 from tests.interop import debian
 from tests.support.pages import ROOT
 from tests.support.server import Server, booted, free_port, running, wait_until, workers
+from tests.support.waiters import start_and_leave
 
 HERE = Path(__file__).parent
 RULES = ROOT / "docs" / "alerts.yaml"
 
-SLOTS = 70  # calls of Scenext at the same time, in each of two workers
-SETTLE = 20  # seconds until Prometheus must say what is expected
+SLOTS = 70  # concurrent Scenext calls in each of the two workers
+SETTLE = 20  # seconds until Prometheus must return the expected values
 
 CONFIG = """\
 global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
@@ -43,7 +44,7 @@ scrape_configs:
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
 """
 
-# How often each job of the sandbox is asked for, and the failure that comes of it.
+# For each job of the sandbox, the number of calls and the failure that they cause.
 CALLS: Mapping[str, tuple[int, str]] = {
     "sandbox-completed": (20, ""),
     "sandbox-not-found": (5, "NotFound"),
@@ -51,14 +52,16 @@ CALLS: Mapping[str, tuple[int, str]] = {
     "sandbox-unreachable": (3, "ConnectionFailed"),
     "sandbox-broken": (2, "BadResponse"),
     "sandbox-busy": (4, "RateLimited"),
+    "sandbox-firewall": (6, "ForeignResponse"),
 }
-SLOW, WAITS, PINGS = 6, 4, 9  # calls of `sandbox-slow`, which takes 3 s; calls that wait for 3 s; pings
+SLOW, WAITS, PINGS = 6, 4, 9  # calls of `sandbox-slow`, which takes 3 s; calls that wait 3 s; pings
+LOST = 2  # jobs started by clients that have disconnected
 
-Vector = dict[str, float]  # the value of the one label that is asked for, to the sample's
+Vector = dict[str, float]  # maps the value of the queried label to the sample's value
 
 
 class Prometheus:
-    """A running Prometheus, by its HTTP API."""
+    """Query a running Prometheus over its HTTP API."""
 
     def __init__(self, port: int) -> None:
         self._url = f"http://127.0.0.1:{port}"
@@ -70,7 +73,7 @@ class Prometheus:
             return False
 
     def ask(self, query: str) -> Vector:
-        """Return what a query says now; each sample has one label at most."""
+        """Return the current result of a query whose samples have at most one label."""
         answer = requests.get(f"{self._url}/api/v1/query", {"query": query}, timeout=5).json()
         return {"".join(one["metric"].values()): float(one["value"][1]) for one in answer["data"]["result"]}
 
@@ -92,7 +95,7 @@ def prometheus(folder: Path, service: Server) -> Iterator[Prometheus]:
         process = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
         try:
             wait_until(found.ready)
-            wait_until(lambda: bool(found.ask("up")))  # it scrapes for the first time seconds later
+            wait_until(lambda: bool(found.ask("up")))  # the first scrape comes seconds later
             yield found
         finally:
             process.send_signal(signal.SIGTERM)
@@ -100,26 +103,29 @@ def prometheus(folder: Path, service: Server) -> Iterator[Prometheus]:
 
 
 def program(*command: str, given: str = "") -> None:
-    """Run a program that must find nothing wrong. Raises AssertionError with what it printed."""
+    """Run a program that must succeed. Raises AssertionError with its output."""
     done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
     print(f"ok  {' '.join(Path(word).name if '/' in word else word for word in command)}")
 
 
 def post(url: str, method: str, params: Any = None) -> None:
-    """Post a message on a connection of its own, which either worker may get."""
+    """Post a message on a new connection, which either worker may accept."""
     message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}}
     headers = {"X-API-Key": "any-key-will-do", "Accept": "application/json, text/event-stream", "Connection": "close"}
     assert requests.post(f"{url}/mcp", json=message, headers=headers, timeout=30).status_code == 200
 
 
 def query(url: str, job: str, **more: Any) -> None:
-    """Ask for a job."""
+    """Query the status of a job."""
     post(url, "tools/call", {"name": "query_video_status", "arguments": {"task_id": job, **more}})
 
 
-def converse(url: str) -> None:
-    """Make the calls, up to 16 at the same time."""
+def converse(service: Server) -> None:
+    """Make the calls, up to 16 at a time."""
+    url = service.url
+    for _ in range(LOST):
+        start_and_leave(service.port)
     with ThreadPoolExecutor(16) as pool:
         jobs = [job for job, (count, _) in CALLS.items() for _ in range(count)]
         pending = [pool.submit(query, url, job) for job in jobs]
@@ -133,7 +139,10 @@ def converse(url: str) -> None:
 
 
 def occupy_both(service: Server) -> None:
-    """Post pings until each worker has had one: its slots count from then on. They have no part in the sums."""
+    """Post `tools/list` until both workers have answered, because a worker's slots count only from its first request.
+
+    The expected sums do not include these requests.
+    """
 
     def both() -> bool:
         post(service.url, "tools/list")
@@ -143,12 +152,12 @@ def occupy_both(service: Server) -> None:
 
 
 def expected() -> dict[str, Vector]:
-    """Return each query and what it must say."""
+    """Return each query and its expected result."""
     by_failure = {failure: float(count) for count, failure in CALLS.values()}
     by_failure[""] += SLOW + WAITS
     failed = sum(count for failure, count in by_failure.items() if failure)
     tool = '{tool="query_video_status"}'
-    asked = "scenext_upstream_seconds"
+    histogram = "scenext_upstream_seconds"
     return {
         "up": {"": 1},
         f"sum by (failure) (scenext_requests_total{tool})": by_failure,
@@ -156,12 +165,12 @@ def expected() -> dict[str, Vector]:
         'sum(scenext_requests_total{method="ping", era="legacy", status="200"})': {"": PINGS},
         'sum(scenext_request_seconds_count{method="ping"})': {"": PINGS},
         f"sum(scenext_request_seconds_count{tool})": {"": sum(by_failure.values())},
-        # A call that waits for 3 s asks once before, and once or twice in it.
-        f'sum({asked}_count{{failure!=""}})': {"": failed},
-        f'sum({asked}_count{{failure=""}}) >= bool {by_failure[""] + WAITS}': {"": 1},
-        f'sum({asked}_count{{failure=""}}) <= bool {by_failure[""] + 2 * WAITS}': {"": 1},
-        f'sum({asked}_bucket{{le="5.0"}}) - sum({asked}_bucket{{le="2.5"}})': {"": SLOW},
-        # The pauses of those that wait are in neither histogram.
+        # A call that waits 3 s polls once before the wait, and once or twice during it.
+        f'sum({histogram}_count{{failure!=""}})': {"": failed},
+        f'sum({histogram}_count{{failure="", operation="get_status"}}) >= bool {by_failure[""] + WAITS}': {"": 1},
+        f'sum({histogram}_count{{failure="", operation="get_status"}}) <= bool {by_failure[""] + 2 * WAITS}': {"": 1},
+        f'sum({histogram}_bucket{{le="5.0"}}) - sum({histogram}_bucket{{le="2.5"}})': {"": SLOW},
+        # Neither histogram includes the pauses of waiting calls between polls.
         'sum(scenext_request_seconds_bucket{tool="query_video_status", le="2.5"})': {
             "": sum(by_failure.values()) - SLOW
         },
@@ -171,18 +180,22 @@ def expected() -> dict[str, Vector]:
         "scenext_waiting_calls": {"": 0},
         "max_over_time(scenext_waiting_calls[1m])": {"": WAITS},
         "scenext_errors_total": {"": 0},
-        "sum by (version) (scenext_build_info)": {VERSION: 1},
-        'sum(ALERTS{alertstate="firing"}) or vector(0)': {"": 0},
+        "scenext_jobs_undelivered_total": {"": LOST},
+        'sum by (status) (scenext_requests_total{tool="gen_video", outcome="cancelled"})': {"499": LOST},
+        "sum by (version) (scenext_build_info)": {__version__: 1},
+        'sum by (alertname) (ALERTS{alertstate="firing"})': {"ScenextJobsUndelivered": 1},
     }
 
 
 def differences(monitor: Prometheus, queries: Mapping[str, Vector]) -> list[str]:
-    """Return what Prometheus says otherwise, once it has had the time to scrape the last of it."""
+    """Return the queries with other results than expected, after Prometheus has had time for its last scrape."""
     end = time.monotonic() + SETTLE
     while True:
-        said = {query: monitor.ask(plain(query)) for query in queries}
+        sampled = {query: monitor.ask(plain(query)) for query in queries}
         different = [
-            f"{query}\n    {said[query]}, not {queries[query]}" for query in queries if said[query] != queries[query]
+            f"{query}\n    {sampled[query]}, not {queries[query]}"
+            for query in queries
+            if sampled[query] != queries[query]
         ]
         if not different or time.monotonic() > end:
             return different
@@ -190,12 +203,12 @@ def differences(monitor: Prometheus, queries: Mapping[str, Vector]) -> list[str]
 
 
 def plain(query: str) -> str:
-    """Return a query that has no labels of the scrape in what it says."""
+    """Return the query without the labels that the scrape adds to its result."""
     return query if query.startswith("sum") else f"sum without (instance, job, __name__) ({query})"
 
 
 def replace_a_worker(service: Server) -> None:
-    """Kill a worker, and wait for the one that takes its place."""
+    """Kill a worker and wait for its replacement."""
     old = workers(service)
     os.kill(old[0], signal.SIGKILL)
     wait_until(lambda: old[0] not in workers(service) and booted(service))
@@ -203,7 +216,7 @@ def replace_a_worker(service: Server) -> None:
 
 
 def main() -> None:
-    """Install, run, compare, print."""
+    """Install, run, compare and print."""
     debian.install((HERE / "debian.txt").read_text(encoding="utf-8").split())
     program("promtool", "check", "rules", str(RULES))
     program("promtool", "test", "rules", str(HERE / "alerts_test.yaml"))
@@ -212,7 +225,7 @@ def main() -> None:
     try:
         with running(folder, environ) as service, prometheus(folder, service) as monitor:
             occupy_both(service)
-            converse(service.url)
+            converse(service)
             program("promtool", "check", "metrics", given=requests.get(f"{service.url}/metrics", timeout=5).text)
             counted = [file for file in folder.glob("*/counter_*.db") if b"query_video_status" in file.read_bytes()]
             assert len(counted) == 2, "one worker had all the calls"

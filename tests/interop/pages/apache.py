@@ -1,4 +1,4 @@
-"""The page under Apache with mod_wsgi: Debian's own configuration and the site of docs/deploy, over HTTPS as well."""
+"""Serve the page under Apache with mod_wsgi, on Debian's configuration and the site of docs/deploy, also over HTTPS."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from tests.support.upstream import CERTIFICATE
 
 SITE = "/etc/apache2/sites-available/scenext.conf"
 
-# In front of the page's own site is the same once more, of which the daemon is that of the other.
+# A copy of the page's site for HTTPS precedes it and uses the daemon processes of the original.
 _HOST = "<VirtualHost *:80>\n"
 _SECURE = """\
 LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so
@@ -28,7 +28,7 @@ _SECURE_HOST = """\
 
 @contextmanager
 def apache(folder: Path) -> Iterator[int]:
-    """Run it; yield its port of HTTPS. Nothing sets `PORT` there."""
+    """Run Apache; yield its HTTPS port. Apache does not set `PORT`."""
     folder.mkdir()
     pages, port = Pages(), free_port()
     host = _SECURE_HOST.format(port=port, certificate=CERTIFICATE)

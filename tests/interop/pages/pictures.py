@@ -1,10 +1,10 @@
-"""Take the pictures of the page at `/` and of the card that the README and `docs/` show.
+"""Take the screenshots of the page at `/` and of the card that the README and `docs/` show.
 
     python -m tests.interop.pages.pictures
 
-Installs what `run.py` installs, starts a real gunicorn with the shipped configuration in the sandbox, and writes
-`docs/pictures/` anew: in English, and in Chinese with names that end in `.zh.png`. Ends with status 1 where a picture
-is too large. Commit what it writes.
+Installs the same as `run.py` and two fonts, starts a real gunicorn with the shipped configuration in the sandbox, and
+overwrites `docs/pictures/`, in English, and in Chinese with names that end in `.zh.png`. Exits with status 1 if a
+picture is too large. Commit the result.
 """
 
 import subprocess
@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.interop import debian
 from tests.support.pages import ROOT
 from tests.support.server import running
 
@@ -19,12 +20,13 @@ from .run import HERE, install
 
 FOLDER = ROOT / "docs" / "pictures"
 LARGEST = 150_000  # bytes
-TIMEOUT = 120  # seconds
+TIMEOUT = 300  # seconds
 
 
 def main() -> None:
-    """Install, take them, print."""
+    """Install, take the screenshots and print their sizes."""
     install()
+    debian.install(["fonts-inter", "fonts-noto-cjk"])
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server:
         command = ["node", str(HERE / "pictures.mjs"), str(server.port), str(FOLDER)]

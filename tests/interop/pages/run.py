@@ -1,13 +1,15 @@
-"""Use the page at `/` in Chromium, as people do: directly, behind nginx under a sub-path, and under Apache's mod_wsgi.
+"""Use the page at `/` in Chromium as people do: directly, behind nginx under a sub-path, and under Apache's mod_wsgi.
 
     python -m tests.interop.pages.run [WORD ...]
 
-Installs Debian's chromium, nginx and Apache (as root, where they are missing) and what drives the browser from
-`package-lock.json`, starts a real gunicorn with the shipped configuration in the sandbox, and runs `story.mjs`. Behind
-nginx it is met over HTTP and HTTPS, under Apache over HTTPS. Ends with status 1 where anything was different.
-With words, runs only the parts whose names have one of them.
+Installs Debian's chromium, nginx and Apache (as root, if they are missing) and the packages of `package-lock.json` that
+drive the browser. Starts a real gunicorn with the shipped configuration in the sandbox and runs `story.mjs`. The story
+uses HTTP and HTTPS behind nginx, and HTTPS under Apache. Another gunicorn is not in sandbox mode; its Scenext API is
+`api.py`. Two more have a PORT, as in the image: one shares a key with all callers, and one does not, but has a sample
+video on another host. Exits with status 1 if anything differs. With words, runs only the parts whose names contain one
+of them.
 
-Needs Node 22 or newer and npm, which the `interop` extra of setup.cfg brings.
+Needs Node 22 or newer and npm. The `interop` extra of setup.cfg installs both.
 """
 
 import json
@@ -25,11 +27,14 @@ from tests.support.server import free_port, running, wait_until
 from tests.support.upstream import CERTIFICATE
 
 from .apache import apache
+from .api import scenext_api
 
 HERE = Path(__file__).parent
-TIMEOUT = 600  # seconds for the whole story
+TIMEOUT = 900  # seconds for the whole story
+SAMPLE = "https://scenext.test:{}/sub/sample.mp4"  # behind nginx
+REAL = {"SCENEXT_SANDBOX": "", "SCENEXT_REPEAT_WINDOW": "30"}
 
-# The page is at /sub and at /sub/. The name that the browser knows is not passed on as Host.
+# The page is at /sub and at /sub/. The Host header does not pass on the name that the browser uses.
 _SERVER = """\
     server {{
         listen 127.0.0.1:{plain};
@@ -47,7 +52,7 @@ _SERVER = """\
 
 @contextmanager
 def nginx(folder: Path, url: str) -> Iterator[tuple[int, int]]:
-    """Run nginx in front of a service; yield its two ports, of HTTP and of HTTPS."""
+    """Run nginx in front of a service; yield its HTTP port and its HTTPS port."""
     plain, secure = free_port(), free_port()
     path = configure(folder, _SERVER.format(url=url, plain=plain, secure=secure, certificate=CERTIFICATE))
     with (folder / "nginx.log").open("wb") as log:
@@ -61,23 +66,31 @@ def nginx(folder: Path, url: str) -> Iterator[tuple[int, int]]:
 
 
 def install() -> None:
-    """Install what Debian and npm have for this."""
+    """Install the Debian and npm packages."""
     debian.install((HERE / "debian.txt").read_text(encoding="utf-8").split())
     subprocess.run(["npm", "ci", "--no-fund", "--no-audit", "--silent"], cwd=HERE, check=True)
 
 
 def main(words: list[str]) -> None:
-    """Install, run, print."""
+    """Install, run and exit with the result."""
     install()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        folder.chmod(0o755)  # nginx's workers are of another user
+        folder.chmod(0o755)  # nginx's workers run as another user
+        for part in ("real", "shared", "own"):
+            (folder / part).mkdir()
+        port = {"PORT": "8000"}  # as in the image; `running` binds to loopback by an option
         with (
             running(folder) as server,
+            scenext_api(media := server.url) as api,
+            running(folder / "real", {**REAL, "SCENEXT_API_BASE_URL": api, "SCENEXT_MEDIA_ORIGINS": media}) as real,
+            running(folder / "shared", {**port, "SCENEXT_API_KEY": "sentinel-key-of-the-operator"}) as shared,
             nginx(folder, server.url) as (plain, secure),
+            running(folder / "own", {**port, "SCENEXT_SAMPLE_VIDEO": SAMPLE.format(secure)}) as own,
             apache(folder / "apache") as wsgi,
         ):
-            where = {"url": server.url, "plain": plain, "secure": secure, "wsgi": wsgi}
+            where = {"url": server.url, "real": real.url, "plain": plain, "secure": secure, "wsgi": wsgi}
+            where |= {"shared": shared.port, "own": own.port}
             command = ["node", str(HERE / "story.mjs"), json.dumps(where), *words]
             status = subprocess.run(command, timeout=TIMEOUT, check=False).returncode
     if status:

@@ -10,7 +10,7 @@ from fastmcp.exceptions import ToolError
 
 
 async def make_video(url: str, header: str, key: str) -> dict[str, object]:
-    """Start a video, follow it to its end, and tell how it went."""
+    """Start a video, follow it to its end, and return the report."""
     progress = []
 
     async def show(done: float, total: float | None, message: str | None) -> None:
@@ -32,14 +32,14 @@ async def make_video(url: str, header: str, key: str) -> dict[str, object]:
             "task_id": task_id,
             "status": status,
             "video": video.structured_content["result"]["video_url"],
-            "next": video.structured_content["next"],  # not in data, which has what the output schema names
+            "next": video.structured_content["next"],  # not in `data`, which holds only the fields of the output schema
             "progress": progress,
             "calls": calls,
         }
 
 
 async def forget_key(url: str) -> str:
-    """Call without a key; return what there is to show."""
+    """Call a tool without a key; return the error text."""
     async with Client(url) as client:
         try:
             await client.call_tool("gen_video", {"question": "Why is the sky blue?"})
@@ -49,7 +49,7 @@ async def forget_key(url: str) -> str:
 
 
 async def main(url: str, header: str, key: str, mode: str) -> None:
-    """Do both, and print it."""
+    """Run both scenarios and print the report."""
     report = await make_video(url, header, key)
     print(json.dumps({**report, "failure": await forget_key(url)}))
 

@@ -12,12 +12,12 @@ from langchain_mcp_adapters.client import MultiServerMCPClient
 
 
 async def call(tool: BaseTool, **arguments: Any) -> ToolMessage:
-    """Run a tool as an agent does, and return the message that its model gets."""
+    """Run a tool as an agent does; return the message for its model."""
     return await tool.ainvoke({"type": "tool_call", "id": "1", "name": tool.name, "args": arguments})
 
 
 async def make_video(url: str, header: str, key: str) -> dict[str, object]:
-    """Start a video, follow it to its end, and tell how it went."""
+    """Start a video, follow it to its end, and return the report."""
     progress = []
 
     async def show(done: float, total: float | None, message: str | None, context: CallbackContext) -> None:
@@ -41,14 +41,14 @@ async def make_video(url: str, header: str, key: str) -> dict[str, object]:
         "task_id": task_id,
         "status": status,
         "video": video["result"]["video_url"],
-        "next": json.loads(message.text)["next"],  # the model gets the content, and never the artifact
+        "next": json.loads(message.text)["next"],  # the model gets the content, never the artifact
         "progress": progress,
         "calls": calls,
     }
 
 
 async def forget_key(url: str) -> str:
-    """Call without a key; return what there is to show."""
+    """Call a tool without a key; return the error text."""
     client = MultiServerMCPClient({"scenext": {"transport": "http", "url": url}})
     tools = {tool.name: tool for tool in await client.get_tools()}
     message = await call(tools["gen_video"], question="Why is the sky blue?")
@@ -56,7 +56,7 @@ async def forget_key(url: str) -> str:
 
 
 async def main(url: str, header: str, key: str, mode: str) -> None:
-    """Do both, and print it."""
+    """Run both scenarios and print the report."""
     report = await make_video(url, header, key)
     print(json.dumps({**report, "failure": await forget_key(url)}))
 

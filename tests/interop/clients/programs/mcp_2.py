@@ -10,7 +10,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 
 async def make_video(url: str, header: str, key: str, mode: str) -> dict[str, object]:
-    """Start a video, follow it to its end, and tell how it went."""
+    """Start a video, follow it to its end, and return the report."""
     progress = []
 
     async def show(done: float, total: float | None, message: str | None) -> None:
@@ -35,21 +35,21 @@ async def make_video(url: str, header: str, key: str, mode: str) -> dict[str, ob
             "task_id": task_id,
             "status": status,
             "video": video.structured_content["result"]["video_url"],
-            "next": json.loads(video.content[0].text)["next"],  # as a host may give it to its model
+            "next": json.loads(video.content[0].text)["next"],  # the text that a host may give its model
             "progress": progress,
             "calls": calls,
         }
 
 
 async def forget_key(url: str, mode: str) -> str:
-    """Call without a key; return what there is to show."""
+    """Call a tool without a key; return the error text."""
     async with Client(url, mode=mode) as client:
         result = await client.call_tool("gen_video", {"question": "Why is the sky blue?"})
         return result.content[0].text if result.is_error else ""
 
 
 async def main(url: str, header: str, key: str, mode: str) -> None:
-    """Do both, and print it."""
+    """Run both scenarios and print the report."""
     report = await make_video(url, header, key, mode)
     print(json.dumps({**report, "failure": await forget_key(url, mode)}))
 

@@ -8,8 +8,8 @@ from agents.mcp import MCPServerStreamableHttp
 
 
 async def make_video(url: str, header: str, key: str) -> dict[str, object]:
-    """Start a video, follow it to its end, and tell how it went."""
-    # A call may wait for 50 seconds, and this SDK gives up after 5 unless told otherwise.
+    """Start a video, follow it to its end, and return the report."""
+    # A call may wait 50 seconds, and the default timeout of this SDK is 5 seconds.
     connection = {"url": url, "headers": {header: key}}
     async with MCPServerStreamableHttp(connection, client_session_timeout_seconds=60) as server:
         tools = await server.list_tools()
@@ -19,7 +19,7 @@ async def make_video(url: str, header: str, key: str) -> dict[str, object]:
         calls, status = 0, "IN_PROGRESS"
         while status == "IN_PROGRESS" and calls < 10:
             result = await server.call_tool("query_video_status", following)
-            video = json.loads(result.content[0].text)  # content is what this SDK gives its model, by default
+            video = json.loads(result.content[0].text)  # by default, this SDK gives its model the content
             status = video["status"]
             calls += 1
         return {
@@ -35,14 +35,14 @@ async def make_video(url: str, header: str, key: str) -> dict[str, object]:
 
 
 async def forget_key(url: str) -> str:
-    """Call without a key; return what there is to show."""
+    """Call a tool without a key; return the error text."""
     async with MCPServerStreamableHttp({"url": url}) as server:
         result = await server.call_tool("gen_video", {"question": "Why is the sky blue?"})
         return result.content[0].text if result.is_error else ""
 
 
 async def main(url: str, header: str, key: str, mode: str) -> None:
-    """Do both, and print it."""
+    """Run both scenarios and print the report."""
     report = await make_video(url, header, key)
     print(json.dumps({**report, "failure": await forget_key(url)}))
 

@@ -9,7 +9,7 @@ from pydantic_ai.mcp import MCPToolset
 
 
 async def make_video(url: str, header: str, key: str) -> dict[str, object]:
-    """Start a video, follow it to its end, and tell how it went."""
+    """Start a video, follow it to its end, and return the report."""
     progress = []
 
     async def show(done: float, total: float | None, message: str | None) -> None:
@@ -31,14 +31,14 @@ async def make_video(url: str, header: str, key: str) -> dict[str, object]:
             "task_id": task_id,
             "status": status,
             "video": video["result"]["video_url"],
-            "next": video["next"],  # what is returned is what the model gets: the structured content
+            "next": video["next"],  # the model gets the return value, which is the structured content
             "progress": progress,
             "calls": calls,
         }
 
 
 async def forget_key(url: str) -> str:
-    """Call without a key; return what there is to show."""
+    """Call a tool without a key; return the error text."""
     async with MCPToolset(url) as toolset:
         try:
             await toolset.direct_call_tool("gen_video", {"question": "Why is the sky blue?"})
@@ -48,7 +48,7 @@ async def forget_key(url: str) -> str:
 
 
 async def main(url: str, header: str, key: str, mode: str) -> None:
-    """Do both, and print it."""
+    """Run both scenarios and print the report."""
     report = await make_video(url, header, key)
     print(json.dumps({**report, "failure": await forget_key(url)}))
 
