@@ -9,6 +9,7 @@ import fcntl
 import os
 import re
 import shlex
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import nox
 SETUP, REQUIREMENTS = Path("setup.cfg"), Path("requirements.txt")
 PYTHONS = re.findall(r"^ +Programming Language :: Python :: (3\.\d+)$", SETUP.read_text(encoding="utf-8"), re.MULTILINE)
 SHARED = Path(".nox", "shared").absolute()
+LIMIT = 30 * 60  # seconds for one program; the longest, hosting, takes 18 minutes beside two other sessions
 
 # A shim of pyenv runs a version that is not active only if the version's own folder is on the PATH, too.
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
@@ -35,14 +37,14 @@ nox.options.sessions = ["lint", "tests"]
 def lint(session: nox.Session) -> None:
     """Check format, lint, types, language and configuration files. Takes a minute."""
     _install(session, "dev,test")
-    session.run(*shlex.split("pre-commit run --all-files --show-diff-on-failure"))
+    _run(session, *shlex.split("pre-commit run --all-files --show-diff-on-failure"))
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the test suite on each supported Python that is found. Arguments after `--` go to pytest."""
     _install(session, "test")
-    session.run(*shlex.split("python -m pytest -q"), *session.posargs)
+    _run(session, *shlex.split("python -m pytest -q"), *session.posargs)
 
 
 @nox.session
@@ -50,7 +52,7 @@ def coverage(session: nox.Session) -> None:
     """Run the test suite, and fail unless every branch of the package is covered."""
     _install(session, "test")
     for command in ("coverage run -m pytest -q", "coverage combine -q", "coverage report"):
-        session.run(*shlex.split(command))
+        _run(session, *shlex.split(command))
 
 
 @nox.session(venv_backend="none")
@@ -168,7 +170,7 @@ def _in_clone(session: nox.Session, command: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         session.run("git", "clone", "--quiet", ".", folder, external=True)
         with session.chdir(folder):
-            session.run("bash", "-euo", "pipefail", "-c", command, external=True)
+            _run(session, "bash", "-euo", "pipefail", "-c", command)
 
 
 def _shared(session: nox.Session, command: str) -> None:
@@ -183,7 +185,27 @@ def _shared(session: nox.Session, command: str) -> None:
             installed.touch()
     _, *arguments = shlex.split(command)
     path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
-    session.run(str(python), *arguments, *session.posargs, env={"PATH": path}, external=True)
+    _run(session, str(python), *arguments, *session.posargs, path=path)
+
+
+def _run(session: nox.Session, *command: str, path: str | None = None) -> None:
+    """Run a program of a session. Unless somebody watches, it is ended at LIMIT, and its output appears at its end.
+
+    SIGINT ends it, so its traceback shows where it was. The output goes to a file, because nox reads a pipe until every
+    process has closed it, and waits forever for one that the program left behind.
+    """
+    env = {"PATH": path} if path else None
+    if sys.stdout.isatty():
+        session.run(*command, env=env, external=True)
+        return
+    limited = ["timeout", "--signal=INT", "--kill-after=60", str(LIMIT), *command]
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+        try:
+            session.run(*limited, env=env, external=True, stdout=output, stderr=subprocess.STDOUT)
+        finally:
+            output.seek(0)
+            sys.stdout.write(output.read())
+            sys.stdout.flush()
 
 
 @contextmanager
