@@ -572,8 +572,8 @@ def targets(kinds: list[Kind], followed: list[Followed], costs: list[Costs]) -> 
         judged += [
             (f"{kind.name}: calls", kind.target.calls, max(one.calls for one, _ in mine)),
             (f"{kind.name}: tokens added", kind.target.tokens, max(added)),
-            (f"{kind.name}: the end is told after s, the latest", kind.target.latest, max(late)),
-            (f"{kind.name}: the end is told after s, median", kind.target.usual, median(late)),
+            (f"{kind.name}: delay in s, maximum", kind.target.latest, max(late)),
+            (f"{kind.name}: delay in s, median", kind.target.usual, median(late)),
         ]
     return judged
 
@@ -588,22 +588,21 @@ def section(kinds: list[Kind], lines: list[str], results: str) -> str:
     earlier = [date for date in found[1].split("; ") if not date.startswith(kinds[0].name)] if kept and found else []
     dates = "; ".join([*earlier, f"{kinds[0].name}: {today}"]) if earlier else today
     about = (
-        f"`python benchmarks/tokens.py`, {dates}. Jobs of {MINUTES} minutes, give or take {max(shifts()):.0f} s, that"
-        f" are followed in real time through real servers. A row has {ENDS} of them, {APART:g} s apart at their ends,"
-        " as how soon an end is told depends on where in a wait it falls; its figures are medians. The first call comes"
-        f" {TURN:g} s after the job's start. In the first three hosts the model does what `next` says, and takes"
-        f" {TURN:g} s for each turn. In the next, a card follows the job, whose questions no model reads: counted are"
-        " the model's one call, `gen_video`, which only the next row has in it too, and what the card tells it at the"
-        " end. With a task, the client polls every 30 s, and the model reads the client's own words at the start and at"
-        " the end, with our result in them."
-        " Tokens are those of o200k_base, of results only. Added: what the model reads where"
-        " its host hands on the content, `structuredContent`, or both. Read again: the same tokens, once more in each"
-        " later turn until the end. But for medians, the targets are for the job that took most, and for the half that"
-        " did."
+        f"`python benchmarks/tokens.py`, {dates}. Jobs of {MINUTES} minutes (± {max(shifts()):.0f} s), followed in real"
+        f" time through real servers. A row has the medians of {ENDS} jobs whose ends are {APART:g} s apart, because"
+        " the delay depends on where in a wait a job ends. The first call comes"
+        f" {TURN:g} s after the start of the job. In the first three hosts, the model does what `next` says, and takes"
+        f" {TURN:g} s for each turn. In the fourth, a card follows the job, and no model reads its calls: only the"
+        " model's `gen_video` and what the card reports at the end are counted. With a task, the client polls every"
+        " 30 s, and the model reads the client's own words at the start and at the end, with our result in them. Only"
+        " these two hosts include `gen_video`. Tokens are those of o200k_base, of results only. Added: what the model"
+        " reads if its host passes on `content`, `structuredContent`, or both. Read again: these tokens once more in"
+        " each later turn until the end. Delay: the time from the end of the job until it is reported. Except for"
+        " medians, a target applies to the worst job, and to the larger of `content` and `structuredContent`."
     )
     names = ("content", "structured", "both")
     heads = ["host", "frames", "link", "calls", *(f"{name}, added" for name in names)]
-    heads += [*(f"{name}, read again" for name in names), "told after s, median", "latest"]
+    heads += [*(f"{name}, read again" for name in names), "delay s, median", "maximum"]
     table = [f"| {' | '.join(heads)} |", "|---" + "|--:" * (len(heads) - 1) + "|"]
     judged = ["| what | target | measured | |", "|---|---|---|---|"]
     for kind in KINDS:
