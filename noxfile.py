@@ -189,7 +189,7 @@ def _shared(session: nox.Session, command: str) -> None:
 
 
 def _run(session: nox.Session, *command: str, path: str | None = None) -> None:
-    """Run a program of a session. Unless somebody watches, it is ended at LIMIT, and its output appears at its end.
+    """Run a program of a session. Without a terminal, it is ended at LIMIT, and its output appears at its end.
 
     SIGINT ends it, so its traceback shows where it was. The output goes to a file, because nox reads a pipe until every
     process has closed it, and waits forever for one that the program left behind.
