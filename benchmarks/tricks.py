@@ -2,21 +2,26 @@
 
 `python tricks.py ROUNDS`, started by prices.py in the service's own environment, prints the cost of a request without
 and with each of them as JSON. All requests go through the WSGI application, and a tool call reaches an upstream in
-another process. Every answer is compared with the first one, so a trick that changes an answer ends the run.
+another process. The operation SEND lists the tools, and gunicorn's response sends them on a socket. Every answer is
+compared with the first one, so a trick that changes an answer ends the run.
 """
 
 import gc
 import json
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import requests
 from flask import Flask
+from gunicorn.config import Config
+from gunicorn.http import wsgi
 from requests.adapters import HTTPAdapter
 from scenext_service import create_app
 from scenext_service.mcp.http import PlainResponse
@@ -24,6 +29,7 @@ from scenext_service.scenext import client
 from scenext_service.scenext.client import Scenext
 from scenext_service.scenext.transport.adapter import DeadlineAdapter, _owner
 from scenext_service.server.application import Service
+from scenext_service.server.gunicorn import worker
 from urllib3 import HTTPResponse
 from werkzeug.test import create_environ
 from werkzeug.wrappers import Response
@@ -34,6 +40,8 @@ from servers import CALL, LIST, MODERN
 # Requests. After every exchange of an attribute, the interpreter drops specialized code and needs some requests to
 # specialize it again. Batches are short so that the two sides of a comparison run under the same machine load.
 WARM_UP, BATCH = 30, 60
+
+SEND = "tools/list, sent"
 
 Answer = tuple[str, list[tuple[str, str]], bytes]  # status, headers, body
 
@@ -94,16 +102,22 @@ TRICKS = (
     ),
     Trick("path without host", LIST, Service, {"create_url_adapter": Flask.create_url_adapter}),
     Trick("response as it stands", LIST, PlainResponse, {"__call__": Response.__call__}),
+    Trick(
+        "one write per response",
+        SEND,
+        worker.Response,
+        {"write": wsgi.Response.write, "default_headers": wsgi.Response.default_headers},
+    ),
 )
 
 
 def main() -> None:
     """Measure all tricks round by round, so that other load on the machine affects all of them."""
     app = create_app()
-    ask = {operation: _asking(app, operation) for operation in (LIST, CALL)}
+    ask = {LIST: _asking(app, LIST), CALL: _asking(app, CALL), SEND: _sending(app)}
     right = {operation: ask[operation]() for operation in ask}
     for operation, (status, _, body) in right.items():
-        servers.check(operation, int(status.split()[0]), body.decode())
+        servers.check(LIST if operation == SEND else operation, int(status.split()[0]), body.decode())
     gc.collect()
     gc.freeze()  # as gunicorn.conf.py does
     prices: dict[str, list[tuple[float, float]]] = {trick.name: [] for trick in TRICKS}
@@ -117,15 +131,39 @@ def main() -> None:
     print(json.dumps([(trick.name, trick.place(), prices[trick.name]) for trick in TRICKS]))
 
 
-def _asking(app: Any, operation: str) -> Callable[[], Answer]:
-    """Return a function that sends the application one request as a server does."""
+def _environ(operation: str) -> Callable[[], dict[str, Any]]:
+    """Return a function that returns the environment of a request as a server creates it."""
     headers, body = servers.message(MODERN, operation)
     same = create_environ("/mcp", method="POST", headers={**headers, "X-Request-ID": "prices"}, data=body)
+    return lambda: {**same, "wsgi.input": BytesIO(body.encode())}
+
+
+def _asking(app: Any, operation: str) -> Callable[[], Answer]:
+    """Return a function that sends the application one request as a server does."""
+    environ = _environ(operation)
 
     def ask() -> Answer:
         started: list[Any] = []
-        answer = app({**same, "wsgi.input": BytesIO(body.encode())}, lambda *head: started.extend(head))
+        answer = app(environ(), lambda *head: started.extend(head))
         return started[0], started[1], b"".join(answer)
+
+    return ask
+
+
+def _sending(app: Any) -> Callable[[], Answer]:
+    """Return a function that also sends the response to a client, as gunicorn does."""
+    environ, settings = _environ(LIST), Config()
+    request = SimpleNamespace(method="POST", version=(1, 1), should_close=bool)
+    client, server = socket.socketpair()
+
+    def ask() -> Answer:
+        response = worker.Response(request, server, settings)
+        for part in app(environ(), response.start_response):
+            response.write(part)
+        response.close()
+        head, _, body = client.recv(1 << 20).partition(b"\r\n\r\n")
+        status, *lines = head.decode().split("\r\n")
+        return status.removeprefix("HTTP/1.1 "), [("", line) for line in lines if not line.startswith("Date:")], body
 
     return ask
 

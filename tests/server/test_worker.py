@@ -1,14 +1,19 @@
-"""How the worker hands requests to its threads. test_hostile.py covers its effects on clients."""
+"""How the worker hands requests to its threads and sends responses. test_hostile.py covers its effects on clients."""
 
 import queue
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.http import wsgi
 from gunicorn.workers.gthread import ThreadWorker
 
+from scenext_service.server.gunicorn import worker as worker_module
 from scenext_service.server.gunicorn.worker import Worker
 
 TIMEOUT = 10.0  # seconds for a thread, generous for a busy machine
@@ -125,6 +130,7 @@ def test_a_thread_survives_an_exception_that_ends_a_request(
 def test_settings_are_plain_attributes_in_a_worker(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ours: gunicorn looks each up with a function call, dozens of times per request; a worker's never change."""
     began: list[Any] = []
+    monkeypatch.setattr(wsgi, "Response", wsgi.Response)  # the worker replaces it
     monkeypatch.setattr(ThreadWorker, "init_process", lambda self: began.append(self))
     worker.init_process()
     assert began == [worker]
@@ -133,3 +139,101 @@ def test_settings_are_plain_attributes_in_a_worker(worker: Worker, monkeypatch: 
         name: setting.get() for name, setting in worker.cfg.settings.items()
     }
     assert (found["threads"], worker.cfg.threads) == (2, 2)
+
+
+class Sent(list[bytes]):
+    """A simulated socket: a list of the data of each write."""
+
+    sendall = list.append
+
+
+def respond(
+    kind: type,
+    parts: list[Any],
+    *,
+    method: str = "POST",
+    version: tuple[int, int] = (1, 1),
+    status: str = "200 OK",
+    headers: tuple[tuple[str, str], ...] = (),
+) -> list[list[bytes]]:
+    """Send a response as gunicorn does. Return the data of each write, grouped by the call that wrote it."""
+    request = SimpleNamespace(method=method, version=version, should_close=lambda: version < (1, 1))
+    sock = Sent()
+    response = kind(request, sock, Config())
+    response.start_response(status, list(headers))
+    groups = []
+    for part in parts:
+        with suppress(TypeError):
+            response.write(part)
+        groups.append(list(map(bytes, sock)))
+        sock.clear()
+    response.close()
+    return [*groups, list(map(bytes, sock))]
+
+
+LENGTH = (("Content-Type", "text/plain"), ("Content-Length", "4"))
+
+RESPONSES: dict[str, dict[str, Any]] = {
+    "one part": {"parts": [b"body"], "headers": LENGTH},
+    "two parts": {"parts": [b"bo", b"dy"], "headers": LENGTH},
+    "too long": {"parts": [b"body and more"], "headers": LENGTH},
+    "too short": {"parts": [b"b"], "headers": LENGTH},
+    "empty first part": {"parts": [b"", b"body"], "headers": LENGTH},
+    "no part": {"parts": [], "headers": (("Content-Length", "0"),)},
+    "chunked": {"parts": [b"bo", b"dy"]},
+    "chunked, empty first part": {"parts": [b"", b"body"]},
+    "chunked, no part": {"parts": []},
+    "until the connection ends": {"parts": [b"bo", b"dy"], "version": (1, 0)},
+    "HEAD": {"parts": [b"body"], "method": "HEAD", "headers": LENGTH},
+    "status without a body": {"parts": [b""], "status": "204 No Content"},
+    "upgrade": {"parts": [], "status": "101 Switching Protocols", "headers": (("Connection", "upgrade"),)},
+    "text": {"parts": ["text"], "headers": LENGTH},
+}
+
+
+@pytest.mark.parametrize("name", RESPONSES)
+def test_a_response_sends_the_same_bytes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: each part of a body is sent at once, for streams too. Only the number of writes is lower."""
+    monkeypatch.setattr(time, "time", lambda: 1_800_000_000.5)
+    plain, ours = (respond(kind, **RESPONSES[name]) for kind in (wsgi.Response, worker_module.Response))
+    assert [b"".join(group) for group in ours] == [b"".join(group) for group in plain]
+    assert b"\r\nDate: Fri, 15 Jan 2027 08:00:00 GMT\r\n" in b"".join(b"".join(group) for group in ours)
+
+
+def test_headers_and_body_are_sent_together() -> None:
+    """Ours: gunicorn needs two system calls, and the first one wakes up a client that can do nothing yet."""
+    assert [len(group) for group in respond(worker_module.Response, [b"body"], headers=LENGTH)] == [1, 0]
+    assert [len(group) for group in respond(worker_module.Response, [b"bo", b"dy"])] == [1, 1, 1]
+
+
+def test_the_date_is_formatted_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: all responses of a second have the same date."""
+    worker_module._http_date.cache_clear()
+    for now in (1_800_000_000.0, 1_800_000_000.9, 1_800_000_001.0):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        respond(worker_module.Response, [b"body"], headers=LENGTH)
+    assert worker_module._http_date.cache_info()[:2] == (1, 2)
+
+
+def test_a_failed_write_is_not_repeated() -> None:
+    """Ours: the connection is lost, and gunicorn must not send an error on it."""
+
+    class Closed(Sent):
+        def sendall(self, data: Any) -> None:
+            raise BrokenPipeError
+
+    response = worker_module.Response(
+        SimpleNamespace(method="POST", version=(1, 1), should_close=bool), sock := Closed(), Config()
+    )
+    response.start_response("200 OK", list(LENGTH))
+    with pytest.raises(BrokenPipeError):
+        response.write(b"body")
+    assert (response.headers_sent, response.sock is sock) == (True, True)
+
+
+def test_a_worker_uses_its_own_response(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: `wsgi.create` creates it."""
+    monkeypatch.setattr(wsgi, "Response", wsgi.Response)
+    monkeypatch.setattr(ThreadWorker, "init_process", lambda self: None)
+    worker.init_process()
+    assert wsgi.Response is worker_module.Response

@@ -67,6 +67,9 @@ Changes in `worker`:
   free: `test_a_request_waits_if_no_thread_can_be_started`.
 - A SystemExit in a request is not caught, and its connection stays open. Catch it:
   `test_a_thread_survives_an_exception_that_ends_a_request`.
+- A response sends its headers and its body with two system calls, and formats the date again. Send both together, and
+  format the date once a second: `test_headers_and_body_are_sent_together`, `test_a_response_sends_the_same_bytes`
+  (benchmarks/prices.py, "one write per response").
 - Each request costs a Future with its locks, a function call for each lookup of a setting, and a drain of a body that
   has already been read. Avoid all three: `test_settings_are_plain_attributes_in_a_worker` (benchmarks/prices.py,
   "worker and threads").

@@ -1,7 +1,7 @@
 """Serve requests in threads. The package's docstring lists the changes to gunicorn, each with its reason and its test.
 
 Source: gunicorn 27.0.1, `workers/base.py` `Worker.handle_error`, `workers/gthread.py` `enqueue_req`, `finish_request`,
-`handle_request` and `_keepalive_after`, `config.py` `Config.__getattr__`.
+`handle_request` and `_keepalive_after`, `config.py` `Config.__getattr__`, `http/wsgi.py` `Response`.
 """
 
 import contextlib
@@ -9,11 +9,13 @@ import errno
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from gunicorn.http import errors
-from gunicorn.util import write_nonblock
+from gunicorn.http import errors, wsgi
+from gunicorn.util import http_date, write_nonblock
 
 from .accepting import AcceptingWorker
 from .connections import RequestTimeout, drain_body, lingering_close, reset
@@ -83,6 +85,48 @@ class ThreadPool:
         """Do nothing, because the threads are daemons."""
 
 
+class _SendBuffer(bytearray):
+    """A replacement for a response's socket, which collects the bytes."""
+
+    sendall = bytearray.extend
+
+
+# The Date header changes once a second.
+_http_date = lru_cache(maxsize=1)(http_date)
+
+
+class Response(wsgi.Response):
+    """gunicorn's response, with fewer writes."""
+
+    sock: Any
+
+    def default_headers(self) -> list[str]:
+        """Return the status line and the headers that gunicorn adds."""
+        connection = "upgrade" if self.upgrade else "close" if self.should_close() else "keep-alive"
+        lines = [
+            "HTTP/{}.{} {}\r\n".format(*self.req.version, self.status),
+            f"Server: {self.version}\r\n",
+            f"Date: {_http_date(int(time.time()))}\r\n",
+            f"Connection: {connection}\r\n",
+        ]
+        return [*lines, "Transfer-Encoding: chunked\r\n"] if self.chunked else lines
+
+    def write(self, arg: bytes) -> None:
+        """Send a part of the body, and the headers together with the first part, even if it is empty.
+
+        See benchmarks/prices.py, "one write per response".
+        """
+        if self.headers_sent:
+            super().write(arg)
+            return
+        sock, self.sock = self.sock, _SendBuffer()
+        try:
+            super().write(arg)
+        finally:
+            collected, self.sock = self.sock, sock
+            sock.sendall(collected)
+
+
 class Worker(AcceptingWorker):
     """gunicorn's `gthread` worker with all changes of this package."""
 
@@ -91,6 +135,7 @@ class Worker(AcceptingWorker):
     def init_process(self) -> None:
         """Copy the settings into attributes, because gunicorn calls a function for each lookup."""
         self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
+        wsgi.Response = Response  # `wsgi.create` has a parameter for the class, but `handle_request` does not pass it
         super().init_process()
 
     def get_thread_pool(self) -> ThreadPool:
