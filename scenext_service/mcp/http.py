@@ -99,7 +99,7 @@ class Endpoint:
 
     def handle(self) -> Response:
         """Handle Flask's current request."""
-        environ = request.environ
+        environ, path = request.environ, request.path  # read once, because `request` is a slow proxy
         request_id = environ["scenext.request_id"]
         origin = environ.get("HTTP_ORIGIN")
         site = environ.get("HTTP_SEC_FETCH_SITE")
@@ -110,13 +110,13 @@ class Endpoint:
             if environ["REQUEST_METHOD"] == "OPTIONS":
                 response = HttpResponse(204, None, (LogRecord(request_id=request_id),))
             else:
-                response = self._respond(environ, request_id, request.path)
+                response = self._respond(environ, request_id, path)
         except RequestRejected as rejection:
-            response = _rejection(rejection, environ, request.path, LogRecord(request_id=request_id))
+            response = _rejection(rejection, environ, path, LogRecord(request_id=request_id))
         headers = _headers(request_id, origin if allowed else None, self.gate)
         if isinstance(response, Events):
             return PlainResponse(response, 200, [*headers, *STREAM_HEADERS])
-        body = self._body(response, environ, request.path)
+        body = self._body(response, environ, path)
         return PlainResponse(body, response.status, [*headers, *_content(response)])
 
     def _body(self, response: HttpResponse, environ: dict[str, Any], path: str) -> TrackedBody | list[bytes]:
