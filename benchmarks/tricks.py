@@ -20,6 +20,7 @@ from unittest.mock import patch
 
 import requests
 from flask import Flask
+from flask.ctx import RequestContext
 from gunicorn.config import Config
 from gunicorn.http import wsgi
 from requests.adapters import HTTPAdapter
@@ -28,7 +29,7 @@ from scenext_service.mcp.http import PlainResponse
 from scenext_service.scenext import client
 from scenext_service.scenext.client import Scenext
 from scenext_service.scenext.transport.adapter import DeadlineAdapter, _owner
-from scenext_service.server.application import Service
+from scenext_service.server.application import LeanFlask
 from scenext_service.server.gunicorn import worker
 from urllib3 import HTTPResponse
 from werkzeug.test import create_environ
@@ -65,9 +66,13 @@ def _always_decoded(self: HTTPResponse, amt: int | None = None, decode_content: 
     return _read(self, amt, True)
 
 
+def _with_session(self: LeanFlask, environ: dict[str, Any]) -> RequestContext:
+    return RequestContext(self, environ)
+
+
 @dataclass(frozen=True)
 class Trick:
-    """A departure. `plain` replaces attributes of `owner`; `where` is set only if `owner` is a class of a library."""
+    """A departure. `plain` replaces attributes of `owner`; `where` is set if another docstring describes it."""
 
     name: str
     operation: str
@@ -100,7 +105,20 @@ TRICKS = (
         {"read": _always_decoded},
         where=f"{Scenext.__module__}:{Scenext.__qualname__}.{Scenext._read.__name__}",
     ),
-    Trick("path without host", LIST, Service, {"create_url_adapter": Flask.create_url_adapter}),
+    Trick("path without host", LIST, LeanFlask, {"create_url_adapter": Flask.create_url_adapter}),
+    Trick(
+        "empty hooks",
+        LIST,
+        LeanFlask,
+        {
+            "request_context": _with_session,
+            "preprocess_request": Flask.preprocess_request,
+            "process_response": Flask.process_response,
+            "do_teardown_request": Flask.do_teardown_request,
+            "do_teardown_appcontext": Flask.do_teardown_appcontext,
+        },
+        where=f"{LeanFlask.__module__}:{LeanFlask.__qualname__}",
+    ),
     Trick("response as it stands", LIST, PlainResponse, {"__call__": Response.__call__}),
     Trick(
         "one write per response",

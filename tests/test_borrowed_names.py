@@ -1,4 +1,4 @@
-"""The internals of gunicorn, urllib3, requests and http.client that this package depends on.
+"""The internals of gunicorn, Flask, urllib3, requests and http.client that this package depends on.
 
 These libraries do not promise to keep them, so `setup.cfg` limits the versions. Before you raise a limit, run this
 module: it reports names that the new release lacks and functions whose parameters changed. It also fails if `server/`
@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import requests
+from flask import Flask
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.http import wsgi
@@ -33,11 +34,21 @@ from .test_house import PACKAGE, imports, tree
 
 ROOMS = ("scenext", "server")
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for room in ROOMS for path in (PACKAGE / room).rglob("*.py"))
-LIBRARIES = ("gunicorn", "http.client", "requests", "urllib3")
+LIBRARIES = ("flask", "gunicorn", "http.client", "requests", "urllib3")
 
 # Attributes of modules and classes. A function maps to its parameters, with `=` after the optional ones; everything
 # else maps to None. Most of them are methods that our classes override, or that call our code.
 NAMES: dict[str, str | None] = {
+    "flask.app:Flask.__init__": None,
+    "flask.app:Flask.create_url_adapter": "self, request",
+    "flask.app:Flask.do_teardown_appcontext": "self, exc=",
+    "flask.app:Flask.do_teardown_request": "self, exc=",
+    "flask.app:Flask.preprocess_request": "self",
+    "flask.app:Flask.process_response": "self, response",
+    "flask.app:Flask.request_context": "self, environ",
+    "flask.app:Flask.session_interface": None,
+    "flask.ctx:RequestContext.__init__": "self, app, environ, request=, session=",
+    "flask.globals:_cv_request": None,
     "gunicorn.config:Setting.get": "self",
     "gunicorn.glogging:Logger": None,
     "gunicorn.glogging:Logger.setup": "self, cfg",
@@ -125,6 +136,9 @@ NAMES: dict[str, str | None] = {
 
 # Attributes that only instances have, not their classes.
 ATTRIBUTES = {
+    "flask.app:Flask": "after_request_funcs before_request_funcs teardown_appcontext_funcs teardown_request_funcs"
+    " url_value_preprocessors",
+    "flask.ctx:RequestContext": "_after_request_functions",
     "gunicorn.config:Config": "settings",
     "gunicorn.http.body:Body": "failed reader",
     "gunicorn.http.body:ChunkedReader": "parser",
@@ -221,8 +235,9 @@ def calling() -> Iterator[list[Any]]:
 @pytest.fixture(scope="module")
 def objects() -> Iterator[dict[str, Any]]:
     """Create an instance of each class in ATTRIBUTES, keyed by the name of the class."""
-    with serving() as served, calling() as called:
-        yield {qualified(type(each)): each for each in [*served, *called]}
+    app = Flask("app")
+    with serving() as served, calling() as called, app.test_request_context() as context:
+        yield {qualified(type(each)): each for each in [*served, *called, app, context]}
 
 
 def test_a_borrowed_instance_attribute_exists(objects: dict[str, Any]) -> None:

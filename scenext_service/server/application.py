@@ -2,7 +2,9 @@
 
 Each request has an ID, and each response returns it, whichever view produces it. Requests outside `/mcp` are logged
 here, at the level in the environ's `scenext.log_level` if a view sets it. Errors that Flask raises itself, such as 404
-and 405, are returned as JSON.
+and 405, are returned as JSON. Parts of Flask that the application does not use are skipped.
+
+Source: Flask 3.1.3, `app.py` and `ctx.py`; Werkzeug 3.1.9, `routing/matcher.py`.
 """
 
 import logging
@@ -12,7 +14,19 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import Flask, Request, Response, current_app, jsonify, request
+from flask import (
+    Flask,
+    Request,
+    Response,
+    appcontext_tearing_down,
+    current_app,
+    jsonify,
+    request,
+    request_tearing_down,
+)
+from flask.ctx import RequestContext
+from flask.globals import _cv_request
+from flask.sessions import NullSession
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestedRangeNotSatisfiable
 from werkzeug.routing import MapAdapter
 
@@ -50,8 +64,60 @@ _PROBED_PATHS = frozenset(
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")  # logged by name
 
 
-class Service(Flask):
-    """A Flask application for a service that responds in JSON and never builds a URL."""
+_NO_SESSION = NullSession()  # can be read but not written, so all requests share it
+
+
+class LeanFlask(Flask):
+    """Flask 3.1.3 without the cost of features that an application does not use, and without building URLs.
+
+    For each request, Flask opens a session, and looks for functions to call before the view, after it and at the end.
+    This service has none. Here each method first checks whether there are any (benchmarks/prices.py, "empty hooks"). If
+    so, Flask's own code runs, so no extension is ignored: `test_extensions_of_flask_work_as_usual`,
+    `test_signals_of_flask_are_sent`. `tests/test_borrowed_names.py` lists the names of Flask on which this depends.
+    """
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Return an adapter that finds the view of a path (benchmarks/prices.py, "path without host").
+
+        Flask's own adapter parses the Host header as well, twice, so that it can build URLs.
+        """
+        if request is None:
+            return None
+        return MapAdapter(self.url_map, "", "/", "", "http", request.path, request.method)
+
+    def request_context(self, environ: dict[str, Any]) -> RequestContext:
+        """Create the context of a request. It opens a session only if the application has sessions."""
+        return RequestContext(self, environ, session=None if self._has_sessions() else _NO_SESSION)
+
+    def _has_sessions(self) -> bool:
+        """Return whether the application has sessions. Flask's own need a secret key."""
+        return bool(self.secret_key) or self.session_interface is not Flask.session_interface
+
+    def preprocess_request(self) -> Any:
+        """Call the functions that run before the view."""
+        if self.before_request_funcs or self.url_value_preprocessors:
+            return super().preprocess_request()
+        return None
+
+    def process_response(self, response: Response) -> Response:
+        """Call the functions that run after the view, and save the session."""
+        if self.after_request_funcs or _cv_request.get()._after_request_functions or self._has_sessions():
+            return super().process_response(response)
+        return response
+
+    def do_teardown_request(self, *args: Any, **options: Any) -> None:
+        """Call the functions that run at the end of a request."""
+        if self.teardown_request_funcs or request_tearing_down.receivers:
+            super().do_teardown_request(*args, **options)
+
+    def do_teardown_appcontext(self, *args: Any, **options: Any) -> None:
+        """Call the functions that run at the end of an application context."""
+        if self.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
+            super().do_teardown_appcontext(*args, **options)
+
+
+class Service(LeanFlask):
+    """A Flask application for a service that responds in JSON."""
 
     stopping = False
     threads: int | None = None  # of this process; 0 if the server does not expose the number
@@ -61,7 +127,6 @@ class Service(Flask):
     def __init__(self, name: str) -> None:
         super().__init__(name, static_folder=None)
         self.url_map.merge_slashes = False  # `/mcp//` returns 404 instead of a redirect
-        self.after_request(_log_request)
         self.register_error_handler(HTTPException, _http_error)
         self.register_error_handler(Exception, _internal_error)
 
@@ -95,14 +160,9 @@ class Service(Flask):
         """End waiting calls with the results that they have so far, because the process is shutting down."""
         self.stopping = True
 
-    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Return an adapter that finds the view of a path (benchmarks/prices.py, "path without host").
-
-        Flask's own adapter parses the Host header as well, twice, so that it can build URLs.
-        """
-        if request is None:
-            return None
-        return MapAdapter(self.url_map, "", "/", "", "http", request.path, request.method)
+    def process_response(self, response: Response) -> Response:
+        """Complete a response, then log the request."""
+        return _log_request(super().process_response(response))
 
 
 def _log_request(response: Response) -> Response:
