@@ -29,7 +29,7 @@ from scenext_service.mcp.http import PlainResponse
 from scenext_service.scenext import client
 from scenext_service.scenext.client import Scenext
 from scenext_service.scenext.transport.adapter import DeadlineAdapter, _owner
-from scenext_service.server.application import LeanFlask
+from scenext_service.server.application import LeanFlask, RememberingContext
 from scenext_service.server.gunicorn import worker
 from urllib3 import HTTPResponse
 from werkzeug.test import create_environ
@@ -67,7 +67,7 @@ def _always_decoded(self: HTTPResponse, amt: int | None = None, decode_content: 
 
 
 def _with_session(self: LeanFlask, environ: dict[str, Any]) -> RequestContext:
-    return RequestContext(self, environ)
+    return RememberingContext(self, environ)
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ TRICKS = (
         where=f"{Scenext.__module__}:{Scenext.__qualname__}.{Scenext._read.__name__}",
     ),
     Trick("path without host", LIST, LeanFlask, {"create_url_adapter": Flask.create_url_adapter}),
+    Trick("path in a dictionary", LIST, RememberingContext, {"match_request": RequestContext.match_request}),
     Trick(
         "empty hooks",
         LIST,

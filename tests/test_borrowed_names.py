@@ -48,6 +48,7 @@ NAMES: dict[str, str | None] = {
     "flask.app:Flask.request_context": "self, environ",
     "flask.app:Flask.session_interface": None,
     "flask.ctx:RequestContext.__init__": "self, app, environ, request=, session=",
+    "flask.ctx:RequestContext.match_request": "self",
     "flask.globals:_cv_request": None,
     "gunicorn.config:Setting.get": "self",
     "gunicorn.glogging:Logger": None,

@@ -28,7 +28,7 @@ from flask.ctx import RequestContext
 from flask.globals import _cv_request
 from flask.sessions import NullSession
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestedRangeNotSatisfiable
-from werkzeug.routing import MapAdapter
+from werkzeug.routing import MapAdapter, Rule
 
 from . import logs
 from .capacity import server_threads
@@ -76,6 +76,10 @@ class LeanFlask(Flask):
     `test_signals_of_flask_are_sent`. `tests/test_borrowed_names.py` lists the names of Flask on which this depends.
     """
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fixed_paths: dict[tuple[str, str], Rule] = {}  # rules without variables, by path and method
+
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Return an adapter that finds the view of a path (benchmarks/prices.py, "path without host").
 
@@ -87,7 +91,7 @@ class LeanFlask(Flask):
 
     def request_context(self, environ: dict[str, Any]) -> RequestContext:
         """Create the context of a request. It opens a session only if the application has sessions."""
-        return RequestContext(self, environ, session=None if self._has_sessions() else _NO_SESSION)
+        return RememberingContext(self, environ, session=None if self._has_sessions() else _NO_SESSION)
 
     def _has_sessions(self) -> bool:
         """Return whether the application has sessions. Flask's own need a secret key."""
@@ -114,6 +118,30 @@ class LeanFlask(Flask):
         """Call the functions that run at the end of an application context."""
         if self.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
             super().do_teardown_appcontext(*args, **options)
+
+
+class RememberingContext(RequestContext):
+    """The context of a request, which remembers the rules of paths without variables."""
+
+    app: LeanFlask
+
+    def match_request(self) -> None:
+        """Find the rule of the request, in a dictionary if possible (benchmarks/prices.py, "path in a dictionary").
+
+        Werkzeug 3.1.9 splits each path and walks through a tree of rules. It prefers a rule without variables to all
+        others, and the one that was added first, so the dictionary is never outdated:
+        `test_a_remembered_rule_wins_over_rules_that_are_added_later`. Clients cannot fill it, because only registered
+        paths and methods match: `test_only_registered_paths_and_methods_are_remembered`.
+        """
+        place = (self.request.path, self.request.method)
+        rule = self.app.fixed_paths.get(place)
+        if rule is not None:
+            self.request.url_rule, self.request.view_args = rule, {}
+            return
+        super().match_request()
+        found = self.request.url_rule
+        if found is not None and found.methods and not self.request.view_args:
+            self.app.fixed_paths[place] = found
 
 
 class Service(LeanFlask):

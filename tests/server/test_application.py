@@ -244,3 +244,30 @@ def test_contexts_can_be_kept_and_pushed_again(kind: Callable[[str], Flask]) -> 
         assert str(request.url_rule) == "/fixed"
     assert not flask.has_request_context()
     assert events
+
+
+def test_only_registered_paths_and_methods_are_remembered() -> None:
+    """Ours: clients cannot fill the memory of a process with paths or methods that they invent."""
+    app = LeanFlask("example")
+    for path in ("/fixed", "/job/<int:number>"):
+        app.add_url_rule(path, path, lambda **values: "ok", methods=["GET"], provide_automatic_options=False)
+    app.url_map.add(app.url_rule_class("/any", endpoint="/fixed"))  # for every method
+    client = app.test_client()
+    for path in ("/fixed", "/any", "/job/1", "/job/2", "/none", "/fixed/"):
+        for method in ("GET", "HEAD", "PUT", "INVENTED"):
+            client.open(path, method=method)
+    assert set(app.fixed_paths) == {("/fixed", "GET"), ("/fixed", "HEAD")}
+
+
+def test_a_remembered_rule_wins_over_rules_that_are_added_later() -> None:
+    """Spec: Werkzeug's manual, "URL Routing". Ours: the memory of paths is never outdated."""
+    answers = []
+    for kind in (Flask, LeanFlask):
+        app = kind("example")
+        app.add_url_rule("/<name>", view_func=lambda name: "variable", endpoint="variable")
+        app.add_url_rule("/fixed", view_func=lambda: "first", endpoint="first")
+        with app.test_request_context("/fixed"):
+            assert str(request.url_rule) == "/fixed"
+        app.add_url_rule("/fixed", view_func=lambda: "second", endpoint="second")
+        answers.append([app.test_client().get(path).text for path in ("/fixed", "/fixed", "/other")])
+    assert answers == [["first", "first", "variable"]] * 2
