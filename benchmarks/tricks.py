@@ -13,11 +13,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import orjson
 import requests
 from flask import Flask
 from flask.ctx import RequestContext
@@ -25,6 +27,7 @@ from gunicorn.config import Config
 from gunicorn.http import wsgi
 from requests.adapters import HTTPAdapter
 from scenext_service import create_app
+from scenext_service.mcp import dispatch, jsonrpc
 from scenext_service.mcp.http import PlainResponse
 from scenext_service.scenext import client
 from scenext_service.scenext.client import Scenext
@@ -66,6 +69,15 @@ def _always_decoded(self: HTTPResponse, amt: int | None = None, decode_content: 
     return _read(self, amt, True)
 
 
+@cache
+def _page(prepared: orjson.Fragment) -> Any:
+    return orjson.loads(orjson.dumps(prepared))
+
+
+def _serialized(id: Any, value: Any) -> bytes:
+    return jsonrpc.result(id, _page(value))
+
+
 def _with_session(self: LeanFlask, environ: dict[str, Any]) -> RequestContext:
     return RememberingContext(self, environ)
 
@@ -76,7 +88,7 @@ class Trick:
 
     name: str
     operation: str
-    owner: type
+    owner: Any  # a class or a module
     plain: Mapping[str, Any]
     where: str = ""
 
@@ -119,6 +131,13 @@ TRICKS = (
             "do_teardown_appcontext": Flask.do_teardown_appcontext,
         },
         where=f"{LeanFlask.__module__}:{LeanFlask.__qualname__}",
+    ),
+    Trick(
+        "prepared pages",
+        LIST,
+        dispatch,
+        {"result": _serialized},
+        where=f"{jsonrpc.__name__}:{jsonrpc.prepared.__qualname__}",
     ),
     Trick("response as it stands", LIST, PlainResponse, {"__call__": Response.__call__}),
     Trick(

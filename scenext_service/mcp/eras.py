@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .context import Call, Caller
-from .jsonrpc import INVALID_PARAMS, UNSUPPORTED_PROTOCOL_VERSION, Request, RpcError
+from .jsonrpc import INVALID_PARAMS, UNSUPPORTED_PROTOCOL_VERSION, Request, RpcError, prepared
 
 # A method takes the request's params and returns the result: an object that orjson can serialize, or steps that end in
 # one. It raises RpcError.
@@ -34,11 +34,12 @@ class Era:
 
 def listing(what: str, page: dict[str, Any]) -> Method:
     """Create a method that returns a list with a single page. It rejects any cursor, because none is ever issued."""
+    result = prepared(page)
 
     def listed(params: dict[str, Any], call: Call) -> Any:
         if params.get("cursor") is not None:
             raise RpcError(INVALID_PARAMS, f"Invalid params: unknown cursor; the list of {what} has a single page")
-        return page
+        return result
 
     return listed
 

@@ -137,6 +137,11 @@ def result(id: Id, value: Any) -> bytes:
     return orjson.dumps({"jsonrpc": "2.0", "id": id, "result": value})
 
 
+def prepared(value: Any) -> orjson.Fragment:
+    """Serialize a result that never changes. Responses only copy it (benchmarks/prices.py, "prepared pages")."""
+    return orjson.Fragment(orjson.dumps(value))
+
+
 def notification(method: str, params: dict[str, Any]) -> bytes:
     """Serialize a notification."""
     return orjson.dumps({"jsonrpc": "2.0", "method": method, "params": params})

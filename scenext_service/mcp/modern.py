@@ -13,7 +13,7 @@ from typing import Any
 from . import tasks
 from .context import Call, Caller, Steps
 from .eras import Era, listing, unsupported_version
-from .jsonrpc import HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND, Request, RpcError, params_of
+from .jsonrpc import HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND, Request, RpcError, params_of, prepared
 from .registry import CAPABILITIES, Server
 from .resources import APPS_EXTENSION, declares_views
 
@@ -38,13 +38,15 @@ def era(server: Server, supported: tuple[str, ...]) -> Era:
     """Create the era. Results that never change are built here, once."""
     stamp = {"resultType": "complete", "_meta": {SERVER_INFO: server.info}}
     cacheable = {"ttlMs": TTL_MS, "cacheScope": "public", **stamp}
-    discovery = {
-        "supportedVersions": supported,
-        "capabilities": {**CAPABILITIES, "extensions": server.extensions()},
-        "instructions": server.instructions,
-        **cacheable,
-        "_meta": {SERVER_INFO: {**server.info, **server.icons}},  # the only result that carries the icons
-    }
+    discovery = prepared(
+        {
+            "supportedVersions": supported,
+            "capabilities": {**CAPABILITIES, "extensions": server.extensions()},
+            "instructions": server.instructions,
+            **cacheable,
+            "_meta": {SERVER_INFO: {**server.info, **server.icons}},  # the only result that carries the icons
+        }
+    )
 
     def tools_call(params: dict[str, Any], call: Call) -> Steps[Any]:
         return _stamped(server.tools.call(params, call), stamp)

@@ -261,6 +261,12 @@ def test_a_result_is_serialized_with_its_id(id: str | int) -> None:
     assert jsonrpc.loads(jsonrpc.result(id, {"a": "讲"})) == {"jsonrpc": "2.0", "id": id, "result": {"a": "讲"}}
 
 
+def test_a_prepared_result_is_sent_byte_for_byte() -> None:
+    """Ours: a response has the same bytes whether its result is serialized once or for each response."""
+    value = {"tools": [{"name": "a", "description": "讲\n\u2028"}], "ttlMs": 1.5, "none": None}
+    assert jsonrpc.result("a", jsonrpc.prepared(value)) == jsonrpc.result("a", value)
+
+
 @pytest.mark.parametrize("id", [None, 0, "", "a"])
 def test_an_error_has_its_id_or_null_and_no_empty_data(id: str | int | None) -> None:
     """Spec: 2026-07-28, basic/index "Error Responses". Ours: null, because clients lose a message without the field."""
