@@ -22,7 +22,7 @@ MAX_WAITING_BODY = 8 * 1024
 Steps = Generator[bytes | None, bool | None, Result]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, because its creation would take twice as long
 class TimeBudget:
     """The time limits of one message. Times are time.monotonic(), durations are seconds."""
 
@@ -46,7 +46,7 @@ class TimeBudget:
         return self.max_wait if reports_progress else min(self.max_wait, self.MAX_WITHOUT_PROGRESS)
 
 
-@dataclass(slots=True)  # not frozen, because its creation would take twice as long
+@dataclass(slots=True)  # not frozen, like TimeBudget
 class Caller:
     """The client's HTTP headers, None if absent, and the limits of its call. `repr` hides the credentials."""
 
@@ -58,7 +58,7 @@ class Caller:
     api_key: str | None = field(default=None, repr=False)  # X-API-Key
     accept: str = ""  # Accept
     request_id: str = ""  # the client's X-Request-ID, or a generated id
-    time: TimeBudget = TimeBudget()
+    time: TimeBudget = field(default_factory=TimeBudget)
     body_size: int = 0  # bytes
     signed_in: bool = False  # whether `authorization` comes from a sign-in, so that the client has no header for a key
     address: str = ""  # the URL at which the client reached the service; empty unless something links to it
@@ -100,7 +100,7 @@ class LogRecord:
     undelivered: str | None = None  # not logged; becomes the reason if the client does not get the response
 
 
-@dataclass(slots=True)  # not frozen, like Caller
+@dataclass(slots=True)  # not frozen, like TimeBudget
 class Call:
     """One call of a method: its client, log record and trace, and the options from its metadata."""
 

@@ -45,7 +45,7 @@ _TRACEPARENT = re.compile(  # W3C Trace Context: no version ff, no further field
 )
 
 
-@dataclass(slots=True)  # not frozen, like context.Caller
+@dataclass(slots=True)  # not frozen, like context.TimeBudget
 class HttpResponse:
     """The status and body of an HTTP response, and the log record of each message in the request.
 

@@ -36,7 +36,7 @@ class RpcError(Exception):
         self.id = id
 
 
-@dataclass(slots=True)  # not frozen, like context.Caller
+@dataclass(slots=True)  # not frozen, like context.TimeBudget
 class Request:
     """A message that requires a response. `params` is not validated yet: see `params_of`."""
 
