@@ -9,6 +9,7 @@ Source: Cloud Logging's manual, "Structured logging" and "LogSeverity"; Loki's m
 import json
 import logging
 import re
+import string
 import sys
 import time
 from collections.abc import Mapping
@@ -18,9 +19,9 @@ ROOT = __package__.partition(".")[0]  # the parent of all loggers of this packag
 
 log = logging.getLogger(__name__)
 
-# A value of these characters needs no quotes. The quantifiers are possessive, so that a mismatch costs no backtracking.
+# A value of these characters needs no quotes. The quantifier is possessive, so that a mismatch costs no backtracking.
 _PLAIN = re.compile(r"[A-Za-z0-9._:/+-]++")
-_PLAIN_PAIRS = re.compile(r"(?: \w++=[A-Za-z0-9._:/+-]++)*+")
+_PLAIN_BYTES = f"{string.ascii_letters}{string.digits}._:/+-".encode()
 _JSON = json.JSONEncoder(default=str)  # json.dumps(default=…) would create an encoder for each line
 
 
@@ -41,12 +42,13 @@ class Formatter(logging.Formatter):
     def line(self, timestamp: str, severity: str, message: str, fields: Mapping[str, Any]) -> str:
         """Return the line: the three pairs that every line has, then its own.
 
-        Most lines have only plain values, so check all values of a line at once. A value with a space could look like
-        two pairs, so count the spaces too.
+        Most lines have only plain values, so check all values of a line at once: without the plain characters, only a
+        space and an equals sign remain of each pair. This also finds a value that looks like a pair.
         """
         named = {"msg": message, **fields}
         pairs = "".join([f" {key}={value!s}" for key, value in named.items()])
-        if not _PLAIN_PAIRS.fullmatch(pairs) or pairs.count(" ") != len(named):
+        others = pairs.encode("ascii", "replace").translate(None, _PLAIN_BYTES)
+        if others != b" =" * len(named) or "= " in f"{pairs} ":  # an empty value needs quotes too
             pairs = "".join([f" {key}={_value(value)}" for key, value in named.items()])
         return f"ts={timestamp} level={severity.lower()}{pairs}"
 
