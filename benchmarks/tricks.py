@@ -7,6 +7,7 @@ compared with the first one, so a trick that changes an answer ends the run.
 """
 
 import gc
+import http.client
 import json
 import socket
 import sys
@@ -32,9 +33,11 @@ from scenext_service.mcp.http import PlainResponse
 from scenext_service.scenext import client
 from scenext_service.scenext.client import Scenext
 from scenext_service.scenext.transport.adapter import DeadlineAdapter, _owner
+from scenext_service.scenext.transport.connection import Connection, _Response
 from scenext_service.server.application import LeanFlask, RememberingContext
 from scenext_service.server.gunicorn import worker
 from urllib3 import HTTPResponse
+from urllib3.connection import HTTPConnection, _ResponseOptions
 from werkzeug.test import create_environ
 from werkzeug.wrappers import Response
 
@@ -46,6 +49,9 @@ from servers import CALL, LIST, MODERN
 WARM_UP, BATCH = 30, 60
 
 SEND = "tools/list, sent"
+
+# urllib3's `request` passes these to its `getresponse`.
+_OPTIONS = _ResponseOptions("GET", "/", preload_content=False, decode_content=False, enforce_content_length=True)
 
 Answer = tuple[str, list[tuple[str, str]], bytes]  # status, headers, body
 
@@ -60,6 +66,19 @@ def _prepared(self: Any, operation: Any, task_id: str, body: Any, key: str, head
 def _looked_up(self: Any, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
     pool: Any = HTTPAdapter.get_connection_with_tls_context(self, request, verify, proxies, cert)
     return pool.view_for(_owner(request))  # keys stay apart
+
+
+class _EmailResponse(_Response):
+    begin = http.client.HTTPResponse.begin
+
+
+def _email_response(self: Any, *args: Any, **kwargs: Any) -> _Response:
+    return _EmailResponse(self.timeout, *args, **kwargs)
+
+
+def _email_headers(self: Any) -> HTTPResponse:
+    self._response_options = _OPTIONS
+    return HTTPConnection.getresponse(self)
 
 
 _read = HTTPResponse.read
@@ -110,6 +129,7 @@ TRICKS = (
         {"get_connection_with_tls_context": _looked_up, "cert_verify": HTTPAdapter.cert_verify},
     ),
     Trick("request target", CALL, DeadlineAdapter, {"request_url": HTTPAdapter.request_url}),
+    Trick("headers received", CALL, Connection, {"getresponse": _email_headers, "response_class": _email_response}),
     Trick(
         "decoding only what is encoded",
         CALL,

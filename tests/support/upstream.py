@@ -288,6 +288,7 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
     "not-http": _sending(b"220 mail.example ESMTP\r\n"),
     "silent": _silent,
     "silent-body": _sending(_HEAD, _silent),
+    "drip-continue": _dripping(_CONTINUE * 99),
     "drip-head": _dripping(_HEAD + GOOD),
     "drip-body": _sending(_HEAD, _dripping(GOOD)),
     "drip-chunks": _sending(_chunks(), _dripping(b"1\r\n{\r\n" * 99)),

@@ -24,6 +24,13 @@ lists the internal names that this package uses from these libraries, and fails 
                 http.client treats any 1xx except 100 as a final response, and keeps connections with ambiguous framing.
                 Here 1xx are skipped, and such connections are closed:
                 `test_no_caller_receives_the_response_of_another`.
+                http.client takes a CR in a header for the end of its line, and keeps connections with invalid lines.
+                Here a CR is a space, and such connections are closed:
+                `test_an_invalid_header_line_ends_the_connection`.
+                http.client of CPython 3.13.0 reads interim responses without a limit. Here 100 are allowed:
+                `test_endless_interim_responses_break_the_connection`.
+                `email` parses the headers of a response, and urllib3 copies them. Here they are read at once (cost:
+                benchmarks/prices.py).
                 http.client drops buffered bytes that follow a response, and urllib3 does not see those that TLS has
                 already read. Here they close the connection: `test_bytes_after_a_response_close_its_connection`.
     sockets     `socket.getaddrinfo` has no timeout. Here it runs in a thread, and each caller waits only until its

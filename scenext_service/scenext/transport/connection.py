@@ -2,27 +2,38 @@
 
 A response on them belongs to its request: if the end of a response is uncertain, the connection is not reused.
 
-Source: RFC 9110, section 15.2; RFC 9112, sections 6.3 and 9.2; CPython 3.11 to 3.13, `http.client.HTTPResponse`;
-urllib3 2.8, `connection.HTTPConnection`.
+Source: RFC 9110, sections 5.5 and 15.2; RFC 9112, sections 2.2, 4, 5, 6.3, 7.1 and 9.2; CPython 3.11 to 3.13,
+`http.client.HTTPResponse`; urllib3 2.8, `connection.HTTPConnection`.
 """
 
 import contextlib
 import http.client
 import io
 import math
+import re
 import socket
 import ssl
 import time
 from typing import Any
 
 import urllib3
+from urllib3 import HTTPHeaderDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import NameResolutionError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import InvalidHeader, NameResolutionError, NewConnectionError, ReadTimeoutError
 from urllib3.util.connection import allowed_gai_family
 
 from .sockets import Resolver, connect
 
 MIN_TIMEOUT = 0.001  # seconds; 0 would make the socket non-blocking
+
+MAX_LINE = 65536  # bytes of a status or header line, as in http.client
+MAX_LINES = 100  # header lines of a response, with the empty one at their end, as in http.client
+MAX_INTERIM = 100  # interim responses before the final one
+
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_STATUS_LINE = re.compile(r"\s*(HTTP/\S+)\s+([1-9][0-9]{2})(?!\S)(.*)", re.ASCII)
+_FIELD = re.compile(rf"^({_NAME}):([^\r\n]*)\r?$", re.MULTILINE)
+_FOLD_OR_CONTROL = re.compile(r"\r?\n[ \t]+|\r(?!\n)|\0")
 
 _RESOLVER = Resolver()
 
@@ -74,8 +85,52 @@ class _Reader(io.RawIOBase):
         super().close()
 
 
+def _read_line(file: io.BufferedIOBase) -> bytes:
+    """Read a line with its end, or to the end of the connection."""
+    line = file.readline(MAX_LINE + 1)
+    if len(line) > MAX_LINE:
+        raise http.client.LineTooLong("status or header line")
+    return line
+
+
+def _read_fields(file: io.BufferedIOBase) -> tuple[HTTPHeaderDict, bool]:
+    """Read the header lines; return their fields, and whether all lines are valid.
+
+    The headers end with an empty line or with the connection. A folded line, NUL or CR becomes a space, as RFC 9110 and
+    RFC 9112 require. Any other invalid line is ignored.
+    """
+    lines = []
+    while (line := _read_line(file)) not in (b"\r\n", b"\n", b""):
+        lines.append(line)
+        if len(lines) == MAX_LINES:
+            raise http.client.HTTPException(f"more than {MAX_LINES} header lines")
+    text, repairs = _FOLD_OR_CONTROL.subn(" ", b"".join(lines).decode("latin-1"))
+    found = _FIELD.findall(text)
+    fields = HTTPHeaderDict()
+    for name, value in found:
+        fields.add(name, value.strip(" \t"))
+    return fields, not repairs and len(found) == len(lines)
+
+
+def _body_length(values: list[str]) -> int | None:
+    """Return the value of the Content-Length headers, None if invalid. Raises InvalidHeader if they contradict."""
+    try:
+        lengths = {int(value) for value in ",".join(values).split(",")}
+    except ValueError:
+        return None
+    if len(lengths) > 1:
+        raise InvalidHeader("different values of Content-Length")
+    length = lengths.pop()
+    return length if length >= 0 else None
+
+
 class _Response(http.client.HTTPResponse):
     """A response whose status line, headers and body share one timeout. Bytes after its end close the connection."""
+
+    chunk_left: int | None
+    headers: Any
+    length: int | None
+    msg: Any
 
     def __init__(self, timeout: TotalTimeout | None, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -85,21 +140,50 @@ class _Response(http.client.HTTPResponse):
 
     def _read_status(self) -> tuple[str, int, str]:
         """Read up to the final status. http.client skips only 100, and treats any other 1xx as a final response."""
-        parent: Any = super()
-        while True:
-            version, status, reason = parent._read_status()
+        for _ in range(MAX_INTERIM + 1):
+            line = _read_line(self.fp).decode("latin-1")
+            if not line:
+                raise http.client.RemoteDisconnected("no response")
+            match = _STATUS_LINE.match(line)
+            if match is None:
+                raise http.client.BadStatusLine(line)
+            status = int(match[2])
             if status == 101:
                 raise http.client.BadStatusLine("101 without a request to upgrade")
-            if not 100 < status < 200:
-                return version, status, reason
-            http.client.parse_headers(self.fp)
+            if status >= 200:
+                return match[1], status, match[3]
+            _read_fields(self.fp)
+        raise http.client.HTTPException(f"more than {MAX_INTERIM} interim responses")
 
     def begin(self) -> None:
-        """Read the headers. http.client keeps connections with ambiguous framing, so mark them to be closed."""
-        super().begin()
-        names = [*map(str.lower, self.headers.keys())]
-        if names.count("content-length") + names.count("transfer-encoding") != 1 or self.status in (204, 304):
-            self.will_close = True
+        """Read the status and the headers. http.client reads them with `email`, and allows ambiguous framing."""
+        version, self.status, reason = self._read_status()
+        if not version.startswith(("HTTP/1.", "HTTP/0.9")):
+            raise http.client.UnknownProtocol(version)
+        self.version = 11 if version == "HTTP/1.1" else 10
+        self.reason = reason.strip()
+        self.headers, valid = _read_fields(self.fp)
+        self.msg = self.headers
+        certain = self._frame(self.headers.getlist("transfer-encoding"), self.headers.getlist("content-length"))
+        closing = "close" in self.headers.get("connection", "").lower()
+        self.will_close = closing or self.version == 10 or not valid or not certain
+
+    def _frame(self, codings: list[str], lengths: list[str]) -> bool:
+        """Decide where the body ends: at its last chunk, at its length, or with the connection.
+
+        Return whether the end is certain: there is either one `Transfer-Encoding: chunked` or one Content-Length of
+        digits, not both. After 204 and 304 it never is, because some servers send a body. Raises InvalidHeader.
+        """
+        self.chunk_left = self.length = None
+        self.chunked = False
+        if self.status in (204, 304):
+            self.length = 0
+            return False
+        if codings and codings[0].lower() == "chunked":
+            self.chunked = True
+            return len(codings) == 1 and not lengths
+        self.length = _body_length(lengths)
+        return not codings and self.length is not None and len(lengths) == 1 and lengths[0].isdecimal()
 
     def _close_conn(self) -> None:
         """End the response. If bytes follow it, shut the connection down, because http.client drops buffered bytes."""
@@ -116,6 +200,7 @@ class Connection(HTTPConnection):
 
     sock: Any
     timeout: Any
+    _method: str
 
     def _new_conn(self) -> socket.socket:
         """Connect to the first address that answers, within the timeout.
@@ -145,6 +230,25 @@ class Connection(HTTPConnection):
         except TimeoutError as error:
             pool: Any = None
             raise ReadTimeoutError(pool, "", "Write timed out.") from error
+
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
+        """Read the head of a response (benchmarks/prices.py, "headers received").
+
+        urllib3 2.8 expects headers that `email` has parsed, and copies them. requests always asks for a body that is
+        neither read nor decoded yet.
+        """
+        found: Any = http.client.HTTPConnection.getresponse(self)
+        return urllib3.HTTPResponse(
+            found,
+            found.headers,
+            found.status,
+            found.version,
+            reason=found.reason,
+            preload_content=False,
+            decode_content=False,
+            original_response=found,
+            request_method=self._method,
+        )
 
     def response_class(self, *args: Any, **kwargs: Any) -> _Response:  # type: ignore[override]
         """Create a response that shares this connection's timeout."""
