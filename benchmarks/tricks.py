@@ -129,6 +129,7 @@ TRICKS = (
         {"get_connection_with_tls_context": _looked_up, "cert_verify": HTTPAdapter.cert_verify},
     ),
     Trick("request target", CALL, DeadlineAdapter, {"request_url": HTTPAdapter.request_url}),
+    Trick("headers sent", CALL, Connection, {"request": HTTPConnection.request}),
     Trick("headers received", CALL, Connection, {"getresponse": _email_headers, "response_class": _email_response}),
     Trick(
         "decoding only what is encoded",

@@ -94,6 +94,8 @@ NAMES: dict[str, str | None] = {
     # These are the same in CPython 3.11 to 3.13. Two differences matter. From 3.13, read1() and readline() end a
     # response at its Content-Length, as read() does. From 3.12, `_tunnel`, which calls `_read_status`, uses HTTP/1.1
     # and keeps the proxy's headers.
+    "http.client:HTTPConnection._output": "self, s",
+    "http.client:HTTPConnection.endheaders": "self, message_body=, encode_chunked=",
     "http.client:HTTPConnection.getresponse": "self",
     "http.client:HTTPConnection.response_class": "sock, debuglevel=, method=, url=",
     "http.client:HTTPConnection.send": "self, data",
@@ -119,6 +121,10 @@ NAMES: dict[str, str | None] = {
     "urllib3.connection:HTTPConnection._new_conn": "self",
     "urllib3.connection:HTTPConnection.getresponse": "self",
     "urllib3.connection:HTTPConnection.is_connected": None,
+    "urllib3.connection:HTTPConnection.putrequest": "self, method, url, skip_host=, skip_accept_encoding=",
+    "urllib3.connection:HTTPConnection.request": (
+        "self, method, url, body=, headers=, chunked=, preload_content=, decode_content=, enforce_content_length="
+    ),
     "urllib3.connection:HTTPSConnection.connect": "self",
     "urllib3.connectionpool:HTTPConnectionPool.ConnectionCls": None,
     "urllib3.connectionpool:HTTPConnectionPool.QueueCls": "maxsize=",

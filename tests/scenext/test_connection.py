@@ -96,6 +96,36 @@ def test_a_request_has_exactly_these_lines(
         )
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("X", "a\r\nY: b", id="line"),
+        pytest.param("X", "a\nY: b", id="LF"),
+        pytest.param("X", "a\rY: b", id="CR"),
+        pytest.param("X", "a\r\n", id="line end"),
+        pytest.param("X", "\r\n\r\nGET / HTTP/1.1", id="request"),
+        pytest.param("X", "a\r\n b", id="folded line"),
+        pytest.param("X", "a\0b", id="NUL"),
+        pytest.param("X", "求", id="not latin-1"),
+        pytest.param("X\r\nY", "a", id="line in the name"),
+        pytest.param("X: a\r\nY", "b", id="line and value in the name"),
+        pytest.param("X ", "a", id="space in the name"),
+        pytest.param("", "a", id="empty name"),
+    ],
+)
+def test_an_invalid_request_header_is_not_sent(name: str, value: str) -> None:
+    """Spec: RFC 9110, sections 5.1 and 5.5. A line break would begin a header, or a request, of its own."""
+    ours, theirs = socket.socketpair()
+    connection = Connection("upstream.invalid")
+    connection.sock = ours
+    with theirs, closing(connection):
+        for headers in ({name: value}, {"A": "b", name: value, "C": "d"}):
+            with pytest.raises(ValueError, match=r"header|latin-1"):
+                connection.request("GET", "/", headers=headers)
+        connection.request("GET", "/", headers={"A": "ü"})
+        assert theirs.recv(65536) == b"GET / HTTP/1.1\r\nHost: upstream.invalid\r\nA: \xfc\r\n\r\n"
+
+
 KEPT, ENDED, UNTIL_CLOSE = "kept", "ended", "until close"
 
 Outcome = tuple[int, dict[str, str], bytes, str]  # status, headers, body, and what happens to the connection

@@ -29,7 +29,8 @@ lists the internal names that this package uses from these libraries, and fails 
                 `test_an_invalid_header_line_ends_the_connection`.
                 http.client of CPython 3.13.0 reads interim responses without a limit. Here 100 are allowed:
                 `test_endless_interim_responses_break_the_connection`.
-                `email` parses the headers of a response, and urllib3 copies them. Here they are read at once (cost:
+                `email` parses the headers of a response, and urllib3 copies them. urllib3 and http.client check and
+                encode each header of a request. Here all headers are read or written together (cost:
                 benchmarks/prices.py).
                 http.client drops buffered bytes that follow a response, and urllib3 does not see those that TLS has
                 already read. Here they close the connection: `test_bytes_after_a_response_close_its_connection`.

@@ -34,6 +34,7 @@ _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _STATUS_LINE = re.compile(r"\s*(HTTP/\S+)\s+([1-9][0-9]{2})(?!\S)(.*)", re.ASCII)
 _FIELD = re.compile(rf"^({_NAME}):([^\r\n]*)\r?$", re.MULTILINE)
 _FOLD_OR_CONTROL = re.compile(r"\r?\n[ \t]+|\r(?!\n)|\0")
+_SENT_FIELD = re.compile(rf"{_NAME}: [^\0\r\n]*")
 
 _RESOLVER = Resolver()
 
@@ -201,6 +202,7 @@ class Connection(HTTPConnection):
     sock: Any
     timeout: Any
     _method: str
+    _output: Any
 
     def _new_conn(self) -> socket.socket:
         """Connect to the first address that answers, within the timeout.
@@ -230,6 +232,23 @@ class Connection(HTTPConnection):
         except TimeoutError as error:
             pool: Any = None
             raise ReadTimeoutError(pool, "", "Write timed out.") from error
+
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
+        """Send a request. A plain dict has all headers except Host, as strings (benchmarks/prices.py, "headers sent").
+
+        urllib3 and http.client check and encode each header several times. Raises ValueError for an invalid name, for
+        NUL, CR and LF, and for characters that are not latin-1.
+        """
+        if options.get("chunked") or not isinstance(headers, dict):
+            super().request(method, url, body, headers, **options)
+            return
+        lines = [f"{name}: {value}" for name, value in headers.items()]
+        if not all(map(_SENT_FIELD.fullmatch, lines)):
+            raise ValueError("A request header contains a character that HTTP does not allow.")
+        fields = "\r\n".join(lines).encode("latin-1")
+        self.putrequest(method, url, skip_accept_encoding=True)
+        self._output(fields)
+        self.endheaders(body)
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
         """Read the head of a response (benchmarks/prices.py, "headers received").
