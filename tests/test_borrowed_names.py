@@ -101,6 +101,7 @@ NAMES: dict[str, str | None] = {
     "http.client:HTTPConnection.send": "self, data",
     "http.client:HTTPResponse.__init__": "self, sock, debuglevel=, method=, url=",
     "http.client:HTTPResponse._close_conn": "self",
+    "http.client:HTTPResponse._read_next_chunk_size": "self",
     "http.client:HTTPResponse._read_status": "self",
     "http.client:HTTPResponse.begin": "self",
     "http.client:LineTooLong": None,

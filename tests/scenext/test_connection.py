@@ -314,6 +314,23 @@ def test_a_response_without_a_body_ends_the_connection(head: bytes, status: int)
     assert (found[0], *found[2:]) == (status, b"", ENDED)
 
 
+@pytest.mark.parametrize(
+    ("size", "valid"),
+    [
+        *(("5", True), ("0005", True), ("5 ", True), ("5;a=b", True)),
+        *(("+5", False), ("-5", False), ("-1", False), ("0x5", False), ("0_5", False), ("five", False), ("", False)),
+    ],
+)
+def test_the_size_of_a_chunk_is_hexadecimal_digits(size: str, valid: bool) -> None:
+    """Spec: RFC 9112, section 7.1. For `-5`, http.client raises a ValueError, which is no class of `failures`."""
+    raw = OK + CHUNKED + END + size.encode() + b"\r\nhello\r\n0\r\n\r\n"
+    if valid:
+        assert outcome(raw)[2:] == (BODY, KEPT)
+    else:
+        with pytest.raises(urllib3.exceptions.ProtocolError):
+            read(raw, closed=True)
+
+
 def test_interim_responses_are_skipped() -> None:
     """Spec: RFC 9110, section 15.2. Their headers do not count."""
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 199 Odd\r\nContent-Length: 9\r\nConnection: close\r\n\r\n" * 50

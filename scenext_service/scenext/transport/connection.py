@@ -34,6 +34,7 @@ _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _STATUS_LINE = re.compile(r"\s*(HTTP/\S+)\s+([1-9][0-9]{2})(?!\S)(.*)", re.ASCII)
 _FIELD = re.compile(rf"^({_NAME}):([^\r\n]*)\r?$", re.MULTILINE)
 _FOLD_OR_CONTROL = re.compile(r"\r?\n[ \t]+|\r(?!\n)|\0")
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]+")
 _SENT_FIELD = re.compile(rf"{_NAME}: [^\0\r\n]*")
 
 _RESOLVER = Resolver()
@@ -185,6 +186,13 @@ class _Response(http.client.HTTPResponse):
             return len(codings) == 1 and not lengths
         self.length = _body_length(lengths)
         return not codings and self.length is not None and len(lengths) == 1 and lengths[0].isdecimal()
+
+    def _read_next_chunk_size(self) -> int:
+        """Read the size of a chunk. http.client accepts signs, and raises a ValueError for the body after a minus."""
+        size = _read_line(self.fp).partition(b";")[0].strip()
+        if not _CHUNK_SIZE.fullmatch(size):
+            raise ValueError("The size of a chunk must be hexadecimal digits.")  # http.client raises IncompleteRead
+        return int(size, 16)
 
     def _close_conn(self) -> None:
         """End the response. If bytes follow it, shut the connection down, because http.client drops buffered bytes."""
