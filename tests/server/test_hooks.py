@@ -147,6 +147,15 @@ def test_sigterm_ends_waiting_calls_and_then_the_worker(sigterm: dict[str, Any])
     assert (stopped, sigterm["ended"]) == ([True], 15)
 
 
+def test_a_wrapped_application_keeps_the_handler_of_gunicorn(sigterm: dict[str, Any]) -> None:
+    """Ours: the operator may add middleware. An error in the handler would prevent a graceful shutdown."""
+    app: Any = Application()
+    app.wsgi = lambda: lambda environ, start_response: []
+    before = sigterm["handler"]
+    hooks.post_worker_init(SimpleNamespace(app=app, cfg=app.cfg, age=1))
+    assert sigterm["handler"] is before
+
+
 def test_the_gauge_of_an_ended_worker_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ours: after `kill -9` of a worker, its slots must not remain in use."""
     gauge = tmp_path / "gauge_livesum_4711.db"

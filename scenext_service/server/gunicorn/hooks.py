@@ -36,17 +36,22 @@ def when_ready(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Make SIGTERM end waiting calls, which could last up to 900 s. A reload ends a worker with SIGTERM too."""
+    """Make SIGTERM end waiting calls, which could last up to 900 s. A reload ends a worker with SIGTERM too.
+
+    If a wrapper hides the service's application, gunicorn's own handler stays.
+    """
     # Without preload_app, each worker has its own application, and a reload may change the number of threads.
     _divide_threads(worker.app)
     # Without preload_app, the master has no application, so the first worker logs the startup record for all.
     if not worker.cfg.preload_app and worker.age == 1:
         _log_startup(worker.app)
-    application: Any = worker.app.wsgi()
+    end_waits: Any = getattr(worker.app.wsgi(), "stop", None)
+    if end_waits is None:
+        return
     previous: Any = signal.getsignal(signal.SIGTERM)
 
     def stop(number: int, frame: Any) -> None:
-        application.stop()
+        end_waits()
         previous(number, frame)
 
     signal.signal(signal.SIGTERM, stop)
