@@ -12,7 +12,7 @@ TEXT = pages.page("docs/scale.md")
 WAIT, TURN, JOB = 50, 5, 15 * 60  # seconds
 QUESTIONS = 5  # upstream queries in one wait
 GEVENT = 2 * 2000  # SCENEXT_WAITING_CALLS of docs/deploy/server.md, in two processes
-MEMORY = 94  # MB of an instance at full capacity
+MEMORY = 123  # MB of an instance at full capacity
 
 
 def row(people: int) -> list[str]:
