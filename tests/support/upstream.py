@@ -429,7 +429,7 @@ def _tunnel(exchange: Exchange) -> bool:
     if label == "garbage":
         exchange.send(b"220 mail.example ESMTP\r\n")
         return False
-    if label == "silent" or (label == "stalled" and exchange.hung_up(1.4)):
+    if label == "silent" or (label == "stalled" and exchange.hung_up(2.5)):
         return not exchange.hung_up()
     exchange.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
     if label == "deaf":
