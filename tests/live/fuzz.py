@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -232,10 +233,25 @@ QUERY = [
     *(("client_id", CLIENT), ("redirect_uri", CLAUDE), ("response_type", "code"), ("state", "s"), ("resource", URL)),
     *(("code_challenge", CHALLENGE), ("code_challenge_method", "S256"), ("lang", "zh")),
 ]
-FORM = [
-    *(("grant_type", "authorization_code"), ("client_id", CLIENT), ("redirect_uri", CLAUDE)),
-    *(("code_verifier", VERIFIER), ("code", SIGN_IN.issue_code(SIGN_IN.read_request(QUERY), KEY))),
-]
+
+
+def _form() -> list[tuple[str, str]]:
+    """Return a token request with a new code."""
+    code = SIGN_IN.issue_code(SIGN_IN.read_request(QUERY), KEY)
+    return [
+        *(("grant_type", "authorization_code"), ("client_id", CLIENT), ("redirect_uri", CLAUDE)),
+        *(("code_verifier", VERIFIER), ("code", code)),
+    ]
+
+
+@cache
+def _token() -> str:
+    """Return the one token of all calls. Its code is not that of FORM, which a request may have used before."""
+    token: str = SIGN_IN.exchange(_form(), None)["access_token"]
+    return token
+
+
+FORM = _form()
 REGISTRATION = {"redirect_uris": [CLAUDE], "client_name": "A client", "token_endpoint_auth_method": "none"}
 
 
@@ -248,8 +264,7 @@ def signing_in(draw: st.DrawFn) -> Request:
     if step == "register":
         body = _written(_replaced(draw, REGISTRATION))
     elif step == "call":
-        token = SIGN_IN.exchange(FORM, None)["access_token"] if not TOKENS else TOKENS[0]
-        TOKENS[:] = [token]
+        token = _token()
         sent = draw(st.just(token) | st.sampled_from(SECRETS) | latin.map(lambda text: token[:40] + text))
         body = draw(st.sampled_from([golden.body for golden in GOLDEN]))
         environ |= {"PATH_INFO": draw(st.sampled_from([PATH, f"{PATH}/"])), "HTTP_AUTHORIZATION": f"Bearer {sent}"}
@@ -269,9 +284,6 @@ def signing_in(draw: st.DrawFn) -> Request:
     body = _cut(draw, body) if draw(st.integers(0, 5)) == 0 else body
     environ.update(draw(st.dictionaries(st.sampled_from(HEADERS), values, max_size=2)))
     return Request(environ, body)
-
-
-TOKENS: list[str] = []  # the one token; a code is exchanged only once
 
 
 def _changed(draw: st.DrawFn, fields: Sequence[tuple[str, str]]) -> str:

@@ -469,7 +469,8 @@ def test_an_error_announces_whether_its_connection_is_kept(server: Server, raw: 
         connection.sendall(raw)
         head = b""
         while b"\r\n\r\n" not in head:
-            head += connection.recv(65536)
+            head += (data := connection.recv(65536))
+            assert data, "the connection has ended"
         announced = re.search(rb"\r\nConnection: (\S+)\r\n", head)
         assert head.startswith(b"HTTP/1.1 %d " % status)
         assert announced

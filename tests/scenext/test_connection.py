@@ -51,7 +51,8 @@ def request_of(call: Callable[[Scenext, float], Any], url: str, listener: socket
         with connection:
             data = b""
             while b"\r\n\r\n" not in data or (call is job and not data.endswith(b"}")):
-                data += connection.recv(65536)
+                data += (piece := connection.recv(65536))
+                assert piece, "the connection has ended"
             connection.sendall(answer(200, GOOD))
             assert result.result(TIMEOUT) == JOB
     head, _, body = data.partition(b"\r\n\r\n")
