@@ -185,7 +185,7 @@ def stalling(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stalling]:
 @either
 def test_a_stalled_name_lookup_ends_at_the_deadline(stalling: Stalling, call: Call) -> None:
     """Ours: the deadline covers name resolution. Nothing was sent, so nothing can have been charged."""
-    expect_deadline(call, "http://stalling-one.invalid/api", failure=failures.NameNotResolved)
+    expect_deadline(call, "http://stalling-one.invalid/api", 1.5, failures.NameNotResolved)
 
 
 @either

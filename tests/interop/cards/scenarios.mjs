@@ -55,7 +55,7 @@ const poll = async (host, calls, interval = LONG_INTERVAL) => {
   while (host.calls.length < calls) {
     const before = host.calls.length;
     await host.settle();
-    await host.page.clock.runFor(interval + 100);
+    await host.page.clock.fastForward(interval + 100);
     await host.called(before + 1);
   }
   await host.settle();
