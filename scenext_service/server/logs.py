@@ -8,7 +8,6 @@ Source: Cloud Logging's manual, "Structured logging" and "LogSeverity"; Loki's m
 
 import json
 import logging
-import re
 import string
 import sys
 import time
@@ -19,9 +18,7 @@ ROOT = __package__.partition(".")[0]  # the parent of all loggers of this packag
 
 log = logging.getLogger(__name__)
 
-# A value of these characters needs no quotes. The quantifier is possessive, so that a mismatch costs no backtracking.
-_PLAIN = re.compile(r"[A-Za-z0-9._:/+-]++")
-_PLAIN_BYTES = f"{string.ascii_letters}{string.digits}._:/+-".encode()
+_PLAIN = f"{string.ascii_letters}{string.digits}._:/+-".encode()  # a value of these characters needs no quotes
 _JSON = json.JSONEncoder(default=str)  # json.dumps(default=…) would create an encoder for each line
 
 
@@ -47,8 +44,7 @@ class Formatter(logging.Formatter):
         """
         named = {"msg": message, **fields}
         pairs = "".join([f" {key}={value!s}" for key, value in named.items()])
-        others = pairs.encode("ascii", "replace").translate(None, _PLAIN_BYTES)
-        if others != b" =" * len(named) or "= " in f"{pairs} ":  # an empty value needs quotes too
+        if _without_plain(pairs) != b" =" * len(named) or "= " in f"{pairs} ":  # an empty value needs quotes too
             pairs = "".join([f" {key}={_value(value)}" for key, value in named.items()])
         return f"ts={timestamp} level={severity.lower()}{pairs}"
 
@@ -112,7 +108,12 @@ def write_request(fields: Mapping[str, Any], level: int = logging.INFO) -> None:
 def _value(value: object) -> str:
     """Return a value as text on one line: quoted and escaped unless it is a plain word."""
     text = str(value)
-    return text if _PLAIN.fullmatch(text) else json.dumps(text)
+    return text if text and not _without_plain(text) else json.dumps(text)
+
+
+def _without_plain(text: str) -> bytes:
+    """Return a text without its plain characters. Others than ASCII become question marks."""
+    return text.encode("ascii", "replace").translate(None, _PLAIN)
 
 
 class RequestMetrics(Protocol):
