@@ -25,7 +25,7 @@ from scenext_service.server.gunicorn.connections import RequestTimeout
 from scenext_service.server.gunicorn.worker import Worker
 from tests.conftest import connected
 from tests.support.messages import BEARER, KEY
-from tests.support.server import Server, running
+from tests.support.server import Server, receive, running
 from tests.support.upstream import MIB, Upstream
 
 TIMEOUT = 20.0  # seconds to the last byte of a response, generous because the machine may be busy with other work
@@ -469,8 +469,7 @@ def test_an_error_announces_whether_its_connection_is_kept(server: Server, raw: 
         connection.sendall(raw)
         head = b""
         while b"\r\n\r\n" not in head:
-            head += (data := connection.recv(65536))
-            assert data, "the connection has ended"
+            head += receive(connection)
         announced = re.search(rb"\r\nConnection: (\S+)\r\n", head)
         assert head.startswith(b"HTTP/1.1 %d " % status)
         assert announced

@@ -16,6 +16,7 @@ from scenext_service.scenext.client import Scenext
 from scenext_service.scenext.transport.connection import Connection, TotalTimeout
 from tests.support.cases import case
 from tests.support.messages import KEY
+from tests.support.server import receive
 from tests.support.upstream import GOOD, JOB, answer
 
 pytestmark = pytest.mark.usefixtures("no_network_settings")
@@ -51,8 +52,7 @@ def request_of(call: Callable[[Scenext, float], Any], url: str, listener: socket
         with connection:
             data = b""
             while b"\r\n\r\n" not in data or (call is job and not data.endswith(b"}")):
-                data += (piece := connection.recv(65536))
-                assert piece, "the connection has ended"
+                data += receive(connection)
             connection.sendall(answer(200, GOOD))
             assert result.result(TIMEOUT) == JOB
     head, _, body = data.partition(b"\r\n\r\n")

@@ -18,7 +18,7 @@ from scenext_service.server.gunicorn import connections
 from scenext_service.server.gunicorn.worker import Worker
 from tests.conftest import connected
 from tests.support.messages import KEY
-from tests.support.server import wait_until
+from tests.support.server import receive, wait_until
 from tests.support.upstream import CERTIFICATE
 
 REQUEST_LIMIT = 0.3  # seconds for a request
@@ -120,8 +120,7 @@ def test_each_request_on_a_connection_has_the_full_time_limit(worker: Worker, mo
                 assert worker.handle(conn) is True
             received = b""
             while not received.endswith(b'"result":{}}'):
-                received += (data := client.recv(65536))
-                assert data, "the connection has ended"
+                received += receive(client)
 
 
 LARGE_BODY = bytes(8 * 1024 * 1024)
@@ -169,9 +168,7 @@ def test_a_client_that_reads_slowly_gets_the_whole_response(
         client.sendall(COMPLETE)
         received, end = 0, time.monotonic() + 5 * limit
         while received < len(LARGE_BODY):
-            data = client.recv(65536)
-            assert data, "the connection has ended"
-            received += len(data)
+            received += len(receive(client))
             pause.wait(WRITE_LIMIT / 4 if time.monotonic() < end else 0)
         assert time.monotonic() > end
     assert results == [True]

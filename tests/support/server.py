@@ -120,6 +120,13 @@ def wait_until(condition: Callable[[], bool], seconds: float = START_TIMEOUT) ->
         time.sleep(0.02)
 
 
+def receive(sock: socket.socket) -> bytes:
+    """Return the next bytes of a connection; fail if it has ended."""
+    data = sock.recv(65536)
+    assert data, "the connection has ended"
+    return data
+
+
 def end_group(process: "subprocess.Popen[bytes]", seconds: float) -> None:
     """Stop the leader of a process group with SIGTERM; after `seconds` at most, kill the rest of the group."""
     process.send_signal(signal.SIGTERM)
