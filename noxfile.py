@@ -191,8 +191,8 @@ def _shared(session: nox.Session, command: str) -> None:
 def _run(session: nox.Session, *command: str, path: str | None = None) -> None:
     """Run a program of a session. Without a terminal, it is ended at LIMIT, and its output appears at its end.
 
-    SIGINT ends it, so its traceback shows where it was. The output goes to a file, because nox reads a pipe until every
-    process has closed it, and waits forever for one that the program left behind.
+    SIGINT ends it, so its traceback names the line that hangs. The output goes to a file, because nox reads a pipe
+    until every process has closed it, and waits forever for one that the program left behind.
     """
     env = {"PATH": path} if path else None
     if sys.stdout.isatty():

@@ -595,10 +595,11 @@ def section(kinds: list[Kind], lines: list[str], results: str) -> str:
         f" {TURN:g} s for each turn. In the fourth, a card follows the job, and no model reads its calls: only the"
         " model's `gen_video` and what the card reports at the end are counted. With a task, the client polls every"
         " 30 s, and the model reads the client's own words at the start and at the end, with our result in them. Only"
-        " these two hosts include `gen_video`. Tokens are those of o200k_base, of results only. Added: what the model"
-        " reads if its host passes on `content`, `structuredContent`, or both. Read again: these tokens once more in"
-        " each later turn until the end. Delay: the time from the end of the job until it is reported. Except for"
-        " medians, a target applies to the worst job, and to the larger of `content` and `structuredContent`."
+        " these two hosts include `gen_video`. Tokens are those of o200k_base, of results only. Added: the tokens"
+        " that the model reads if its host passes on `content`, `structuredContent`, or both. Read again: these"
+        " tokens once more in each later turn until the end. Delay: the time from the end of the job until it is"
+        " reported. Except for medians, a target applies to the worst job, and to the larger of `content` and"
+        " `structuredContent`."
     )
     names = ("content", "structured", "both")
     heads = ["host", "frames", "link", "calls", *(f"{name}, added" for name in names)]

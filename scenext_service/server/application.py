@@ -63,7 +63,6 @@ _PROBED_PATHS = frozenset(
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")  # logged by name
 
-
 _NO_SESSION = NullSession()  # can be read but not written, so all requests share it
 
 

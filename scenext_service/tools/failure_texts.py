@@ -1,4 +1,4 @@
-"""Error texts for the model, in English, then in Chinese: what happened, the detail, and what to do next.
+"""Error texts for the model, in English, then in Chinese: the failure, its detail, and the next step.
 
 The detail is the rejected value or Scenext's message. If the caller could not have avoided the failure, the text ends
 with the request id, which identifies the call in the operator's log.
@@ -247,7 +247,7 @@ def _detail(failure: failures.ScenextError, colon: str) -> str:
 
 
 def what_happened(failure: failures.ScenextError) -> str:
-    """Return the first sentence of a failure's English text: what happened, without the next step."""
+    """Return the first sentence of a failure's English text, which names the failure and no next step."""
     sentence, _, _ = TEXTS[type(failure)].english.partition(". ")
     text = sentence.format(detail=_detail(failure, ": "), status=failure.status)
     return f"{text.removesuffix('.')}."

@@ -29,14 +29,14 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture
 def mcp(upstream: Upstream) -> Mcp:
-    """Return a client of the whole service, which calls `upstream` and gets its answer named `said`."""
-    return Mcp(create_app(Config(api_base_url=f"{upstream.url}/said", repeat_window=0)).test_client())
+    """Return a client of the whole service, which calls `upstream` and gets its answer `scripted`."""
+    return Mcp(create_app(Config(api_base_url=f"{upstream.url}/scripted", repeat_window=0)).test_client())
 
 
 def call(mcp: Mcp, upstream: Upstream, tool: str, status: int, response: Any, **arguments: Any) -> dict[str, Any]:
     """Call a tool while Scenext sends this response. Bytes are sent unchanged."""
     body = response if isinstance(response, bytes) else orjson.dumps(response)
-    upstream.answers["said"] = answer(status, body)
+    upstream.answers["scripted"] = answer(status, body)
     return mcp.call(tool, {**ASKS[tool], **arguments})
 
 
